@@ -168,6 +168,8 @@ for page, picture, width, theme in json.load(sys.stdin):
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})
     driver.get("file://" + page)
+    # Rows that the browser has not drawn yet would be empty in a picture of the whole page.
+    driver.execute_script("document.head.append(Object.assign(document.createElement('style'), {textContent: '* { content-visibility: visible !important }'}))")
     driver.execute_async_script("setTimeout(arguments[0], 400)")
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     open(picture, "wb").write(base64.b64decode(shot["data"]))

@@ -101,6 +101,13 @@ fn runs_without_a_quantity_are_named_and_a_quantity_of_no_run_is_an_error() {
         &["plot", "a.jsonl", "--with", "nothing/here"],
         &["cannot draw \"nothing/here\": no log has a finite value of this key", "reward, kl"],
     );
+    for (wrong, meant) in [("rewards", "reward"), ("critic/reward/mean", "critic/rewards/mean")] {
+        let meant = format!("did you mean {meant:?}?");
+        assert_rejected(&tmp, &["plot", "a.jsonl", "--with", wrong], &[&meant, "inspect FILE"]);
+    }
+    for empty in ["", "kl,", " "] {
+        assert_rejected(&tmp, &["plot", "a.jsonl", "--with", empty], &["a name is empty"]);
+    }
     for (command, flag) in [("plot", "--terminal"), ("watch", "--once")] {
         let arguments = [command, "a.jsonl", "--with", "nothing/here", flag];
         assert_rejected(
@@ -223,7 +230,11 @@ fn quantities_are_drawn_in_the_terminal() {
 fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
     let tmp = tempfile::tempdir().unwrap();
     let row = |step: u32| {
-        let reward = if step == 3 { "\"bad\"".to_owned() } else { format!("0.{step}") };
+        let reward = match step {
+            3 => "\"bad\"".to_owned(),
+            4 | 5 => "[100]".to_owned(),
+            _ => format!("0.{step}"),
+        };
         format!(
             "{{\"step\":{step},\"data\":{{\"actor/entropy\":1.{step},\"critic/rewards/mean\":{reward}}}}}\n"
         )
@@ -231,5 +242,105 @@ fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
     fs::write(tmp.path().join("run.jsonl"), (1..9).map(row).collect::<String>()).unwrap();
     let output = run(tmp.path(), &["plot", "run.jsonl", "--with", "reward", "-o", "a.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("1 value of"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("3 values of"), "{}", stderr(&output));
+}
+
+/// What `plot --with reward` says about a log.
+fn said_of(file: &str, text: &str) -> String {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::write(tmp.path().join(file), text).unwrap();
+    let output = run(tmp.path(), &["plot", file, "--with", "reward", "-o", "a.svg"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stderr(&output)
+}
+
+#[test]
+fn printed_values_of_a_quantity_that_are_not_numbers_are_counted() {
+    let value = |step: u32| match step {
+        3 => "nan".to_owned(),
+        5 => "<object>".to_owned(),
+        _ => format!("0.{step}"),
+    };
+    let verl = |step: u32| {
+        format!("step:{step} - actor/entropy:1.{step} - critic/rewards/mean:{}\n", value(step))
+    };
+    let said = said_of("slurm-1.out", &(1..9).map(verl).collect::<String>());
+    assert!(said.contains("2 values of \"critic/rewards/mean\" are not finite"), "{said}");
+    let trl = |step: u32| {
+        let epoch = f64::from(step) / 10.0;
+        format!(
+            "{{'loss': 0.1, 'entropy': 1.{step}, 'reward': '{}', 'epoch': {epoch}}}\n",
+            value(step)
+        )
+    };
+    let said = said_of("slurm-2.out", &(1..9).map(trl).collect::<String>());
+    assert!(said.contains("2 values of \"reward\" are not finite"), "{said}");
+}
+
+#[test]
+fn objects_among_the_values_of_a_quantity_are_counted() {
+    let row = |step: u32| {
+        let reward =
+            if step.is_multiple_of(4) { "{\"mean\": 0.5}".to_owned() } else { format!("0.{step}") };
+        format!("{{\"step\": {step}, \"train/entropy\": 1.{step}, \"reward\": {reward}}}\n")
+    };
+    let said = said_of("run.jsonl", &(1..10).map(row).collect::<String>());
+    assert!(said.contains("2 values of \"reward\" are not finite"), "{said}");
+    // A key that only has objects is none of numbers: those in them are found.
+    let row = |step: u32| {
+        format!(
+            "{{\"step\": {step}, \"train/entropy\": 1.{step}, \"train\": {{\"reward\": 0.{step}}}}}\n"
+        )
+    };
+    assert_eq!(
+        said_of("run.jsonl", &(1..9).map(row).collect::<String>()).matches("not finite").count(),
+        0
+    );
+}
+
+/// Writes a run of eight steps; `reward` is the text of the value of each step.
+fn write_run(tmp: &TempDir, name: &str, reward: Option<&str>) {
+    let row = |step: u32| {
+        let reward = reward.map_or(String::new(), |reward| format!(", \"reward\": {reward}"));
+        let own = name.bytes().fold(0, |own, byte| (7 * own + u32::from(byte)) % 900); // equal runs are taken for one
+        format!("{{\"step\": {step}, \"train/entropy\": 1.{step}{own:03}{reward}}}\n")
+    };
+    let path = tmp.path().join(format!("{name}.jsonl"));
+    fs::write(path, (1..9).map(row).collect::<String>()).unwrap();
+}
+
+#[test]
+fn panel_says_how_many_runs_of_a_group_have_the_quantity() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (name, reward) in [
+        ("a_1", Some("0.5")),
+        ("a_2", None),
+        ("b_1", Some("0.1")),
+        ("b_2", Some("0.3")),
+        ("b_3", None),
+        ("c_1", Some("0.2")),
+        ("c_2", Some("0.2")),
+    ] {
+        write_run(&tmp, name, reward);
+    }
+    for command in [&["plot", "-o", "a.svg"], &["report", "-o", "a.html"]] {
+        let flags = ["--with", "reward", "--group", "^(.)_", "."];
+        let said = stderr(&run(tmp.path(), &[&command[..], &flags].concat()));
+        let a = "group a: 1 of 2 runs has reward: its line there is that of this run, not a mean";
+        let b = "group b: 2 of 3 runs have reward: its mean there is of these alone";
+        assert!(said.contains(a) && said.contains(b), "{said}");
+        assert!(!said.contains("group c: 2 of"), "{said}");
+    }
+}
+
+#[test]
+fn quantity_without_a_finite_value_names_its_file_once() {
+    let tmp = tempfile::tempdir().unwrap();
+    write_run(&tmp, "a", Some("0.5"));
+    write_run(&tmp, "b", Some("NaN"));
+    let output =
+        run(tmp.path(), &["plot", "a.jsonl", "b.jsonl", "--with", "reward", "-o", "a.svg"]);
+    let said = stderr(&output);
+    let words = "b.jsonl: a quantity is left out: no value of \"reward\" is finite";
+    assert!(said.contains(words), "{said}");
 }

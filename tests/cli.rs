@@ -282,6 +282,17 @@ fn auto_accepts_a_directory_name_with_glob_characters() {
 }
 
 #[test]
+fn auto_says_what_to_do_with_a_pattern() {
+    let tmp = temp_dir();
+    fs::create_dir_all(tmp.path().join("runs/a")).unwrap();
+    assert_rejected(
+        &tmp,
+        &["auto", "runs/*"],
+        &["auto takes a directory, and 'runs/*' is a pattern", "--pattern", "plot 'runs/*'"],
+    );
+}
+
+#[test]
 fn label_count_mismatch_lists_the_files() {
     let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));

@@ -42,7 +42,7 @@ fn group_is_drawn_as_one_line_with_its_run_count() {
         "questioner, n = 4",
         "solver, n = 3",
         "line: mean over runs · band: ± standard deviation of runs · faint: runs as logged",
-        "solver: n = 3, 2 from step 101",
+        "solver: n\u{a0}=\u{a0}3, 2 from step 101",
     ] {
         assert!(svg.contains(words), "{words:?} is not in the picture");
     }
@@ -268,4 +268,27 @@ fn panels_say_that_they_do_not_mark_collapses() {
     let output = run(tmp.path(), &["plot", models, "--facet", "questioner|solver", "-o", "a.svg"]);
     let expected = "2 runs collapsed or exploded; panels do not mark where";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
+fn label_of_the_x_axis_names_the_values_of_a_picture_of_rows() {
+    let tmp = tempfile::tempdir().unwrap();
+    let model = fixture("models");
+    let model = model.to_str().unwrap();
+    let stats = |more: &[&str]| {
+        let flags = ["stats", model, "-o", "s.svg"];
+        run(tmp.path(), &[&flags[..], more].concat())
+    };
+    let output = stats(&["--x-label", "H of the policy"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(tmp.path().join("s.svg")).unwrap().contains("H of the policy"));
+    for (more, words) in [
+        (&["--x-label", "a", "--y-label", "b"][..], "two labels are given"),
+        (&["--x-label", "a", "--style", "bars"], "no x axis to label"),
+        (&["--y-label", "a", "--style", "bars"], "no y axis to label"),
+    ] {
+        let output = stats(more);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
 }

@@ -191,7 +191,7 @@ fn rejects_globs_without_a_run() {
         (&["--exclude", "*"], "leaves no run of 8 runs"),
         (&["--select", "["], "is not a glob pattern"),
         (&["--highlight", "kl0", "--group", "kl"], "cannot be used with"),
-        (&["--highlight", "kl0_seed1", "--terminal"], "not for --terminal"),
+        (&["--highlight", "kl0_seed1", "--terminal"], "cannot draw text with --highlight"),
         (&["--facet", "nothing"], "--facet nothing matches none of the runs"),
     ] {
         let output = run(tmp.path(), &[&["plot", "."], flags].concat());
@@ -230,6 +230,16 @@ fn quoted_glob_of_directories_means_the_logs_in_them() {
     let expected =
         ["questioner_log5", "questioner_s1", "solver_resumed"].map(|r| format!("qwen3-tiny_{r}"));
     assert_eq!(labels.collect::<Vec<_>>(), expected);
+    // Beside a file, directories count too; one without a log is skipped with a warning.
+    let mixed = tmp.path().join("mixed");
+    fs::create_dir_all(mixed.join("run_b")).unwrap();
+    fs::create_dir(mixed.join("run_c")).unwrap();
+    log(&mixed, "run_a.json", 2.0);
+    log(&mixed, "run_b/history.json", 1.0);
+    let output = run(tmp.path(), &["stats", "mixed/run_*", "--json", "--allow-partial"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 2);
+    assert!(stderr(&output).contains("run_c: the directory holds no file"), "{}", stderr(&output));
     let none = run(tmp.path(), &["stats", &format!("{glob}x"), "--json"]);
     assert!(stderr(&none).contains("nothing matches"), "{}", stderr(&none));
 }

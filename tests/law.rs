@@ -149,21 +149,24 @@ fn log_without_the_reward_lists_similar_keys() {
     );
     assert_rejected(
         &tmp,
-        &["law", &solver, "--reward", "reward"],
+        &["law", &solver, "--reward", "rewards"],
         &[
             &solver,
-            "no row has \"reward\"; the log has \"critic/rewards/mean\"",
+            "no row has \"rewards\"; the log has \"critic/rewards/mean\"",
             "try --reward critic/rewards/mean",
         ],
     );
     let several = "\"actor/*\" may be \"actor/entropy\", \"actor/pg_loss\"";
     assert_rejected(&tmp, &["law", &solver, "--reward", "actor/*"], &[several, "name one of them"]);
     assert_rejected(&tmp, &["law", &solver, "--reward", "[a"], &["\"[a\" is not a glob"]);
-    assert_rejected(&tmp, &["law", &solver], &["--reward <KEY>"]);
+    assert_rejected(&tmp, &["law", &solver], &["--reward <NAME|KEY>"]);
     assert_rejected(
         &tmp,
         &["law", &path_of("models"), "--reward", "reward"],
-        &["no row has \"reward\"", "the warnings above say why"],
+        &[
+            "no row has \"reward\" or \"train/reward\" or one of 16 other keys; the log has",
+            "the warnings above say why",
+        ],
     );
     // Of several --reward keys, each log uses the first that it has, so logs of two trainers can be combined.
     let trl = path_of("trainer_state/compact/trainer_state.json");
@@ -239,12 +242,32 @@ fn law_prints_a_table_and_draws_by_default() {
     assert!(svg.starts_with("<svg ") && svg.contains(">\ncritic/rewards/mean\n<"), "{svg}");
     let early = fits(&tmp, &[&law[1..], &["--to-step", "40"]].concat());
     assert_eq!(early[0]["pairs"], 40);
+    let legend = |place: &str| {
+        let svg = ["-o", "-", "--output-format", "svg", "--legend", place];
+        stdout(&run(tmp.path(), &[&law[..], &svg].concat()))
+    };
+    assert!(legend("ends").contains(" at H = 0") && !legend("inside").contains(" at H = 0"));
     assert_rejected(
         &tmp,
         &[&law[..], &["--smooth", "ema:0.9"]].concat(),
         &["unexpected argument '--smooth'"],
     );
     assert_rejected(&tmp, &[&law[..], &["--log-y"]].concat(), &["unexpected argument '--log-y'"]);
+}
+
+#[test]
+fn reward_is_a_known_name_too() {
+    let tmp = temp_dir();
+    let solver = path_of("verl/qwen3-tiny_solver_s1.jsonl");
+    let by_name = fits(&tmp, &[&solver, "--reward", "reward"]);
+    assert_eq!(by_name, fits(&tmp, &[&solver, "--reward", "critic/rewards/mean"]));
+    // A log may have a key with the name of a quantity that trainers log under others.
+    let row = |i: usize| {
+        format!("{{\"step\": {i}, \"entropy\": {}, \"clip\": {i}}}\n", 1.0 + 1.0 / i as f64)
+    };
+    fs::write(tmp.path().join("own.jsonl"), (1..=20).map(row).collect::<String>()).unwrap();
+    assert_eq!(fits(&tmp, &["own.jsonl", "--reward", "clip"])[0]["reward"], "clip");
+    assert_rejected(&tmp, &["law", &solver, "--reward", ""], &["a name is empty", "reward, kl"]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod cases;
 mod cli;
 mod compare;
 mod explain;
+#[cfg(unix)]
+mod graphics;
 mod groups;
 mod labels;
 #[cfg(target_os = "linux")]

@@ -126,6 +126,36 @@ fn consoles_are_recorded_as_they_are_read() {
 }
 
 #[test]
+fn entropy_of_the_policy_is_recorded_and_no_other() {
+    let evaluation = "{\"step\": 2, \"eval_loss\": 0.5, \"eval_entropy\": 9.0}\n";
+    let own = |step: u32| format!("{{\"step\": {step}, \"entropy\": 1.{step}}}\n");
+    let tmp = tempfile::tempdir().unwrap();
+    let output = record(tmp.path(), &[evaluation, &own(1), &own(2), evaluation, &own(3)].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(steps(tmp.path(), "q v1"), [1, 2, 3]);
+    assert!(stderr(&output).contains("2 lines without a row were skipped"), "{}", stderr(&output));
+    let text =
+        fs::read_to_string(tmp.path().join("models/q v1/entropy_history_q v1.json")).unwrap();
+    assert!(text.contains("1.2") && !text.contains('9'), "{text}");
+
+    // A key that is better known, as in the logs that are read: what was taken before is of another series.
+    let unknown = |step: u32| format!("{{\"step\": {step}, \"teacher/entropy_x\": 9.0}}\n");
+    let tmp = tempfile::tempdir().unwrap();
+    let output = record(tmp.path(), &[own(1), own(2)].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = [unknown(2), unknown(3), own(4), unknown(5)].concat();
+    let output = record(tmp.path(), &lines);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("line 3: \"entropy\" is recorded from here on"), "{said}");
+    assert!(said.contains("1 row with another entropy skipped"), "{said}");
+    let text =
+        fs::read_to_string(tmp.path().join("models/q v1/entropy_history_q v1.json")).unwrap();
+    assert_eq!(steps(tmp.path(), "q v1"), [1, 2, 4], "steps of the earlier recording stay");
+    assert!(text.contains("1.2") && !text.contains('9'), "{text}");
+}
+
+#[test]
 fn rows_without_a_step_are_numbered_on() {
     let tmp = tempfile::tempdir().unwrap();
     record(tmp.path(), "{\"entropy\": 2.5, \"loss\": 1}\n{\"entropy\": 2.25, \"loss\": 1}\n");

@@ -97,6 +97,83 @@ fn runs_are_grouped_by_equal_values() {
 }
 
 #[test]
+fn lists_in_any_spelling_are_one_group_and_null_is_not_a_missing_key() {
+    let tmp = tempfile::tempdir().unwrap();
+    let yaml = |text: &str| text.to_owned();
+    for (name, file, text) in [
+        ("a", "config.yaml", yaml("betas: [0.9, 0.99]\n")),
+        ("b", "args.json", yaml(r#"{"betas": "[0.9,0.990]"}"#)),
+        ("c", "args.json", yaml(r#"{"betas": null}"#)),
+        ("d", "config.yaml", yaml("betas:\n")),
+        ("e", "config.yaml", yaml("seed: 1\n")),
+    ] {
+        write_run(tmp.path(), name, 2.0, &[(file, &text)]);
+    }
+    let (document, warnings) = json(tmp.path(), &[".", "--group-by", "config.betas"]);
+    let groups: Vec<(String, usize)> = document["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| {
+            (group["name"].as_str().unwrap().to_owned(), group["runs"].as_array().unwrap().len())
+        })
+        .collect();
+    let expected = [("betas=[0.9, 0.99]".to_owned(), 2), ("betas=null".to_owned(), 2)];
+    assert_eq!(groups, expected, "{document}");
+    assert!(warnings.contains("1 run is in no group"), "{warnings}");
+    assert!(warnings.contains("has no value for \"e\""), "{warnings}");
+}
+
+#[test]
+fn key_in_two_spellings_is_a_warning_if_the_values_differ() {
+    let tmp = tempfile::tempdir().unwrap();
+    write_run(
+        tmp.path(),
+        "a",
+        2.0,
+        &[("args.json", r#"{"optim.lr": 1e-5, "optim": {"lr": 1e-6}}"#)],
+    );
+    write_run(
+        tmp.path(),
+        "b",
+        2.0,
+        &[("args.json", r#"{"optim/lr": 1e-6, "optim": {"lr": 0.000001}}"#)],
+    );
+    let (_, warnings) = json(tmp.path(), &["a", "b", "--columns", "optim.lr"]);
+    let warning =
+        "\"optim.lr\" = 1e-5 and \"optim.lr\" = 1e-6, which is one key; the later value counts";
+    assert!(warnings.contains(warning) && warnings.contains("a/args.json: its"), "{warnings}");
+    assert!(!warnings.contains("b/args.json"), "equal values: {warnings}");
+}
+
+#[test]
+fn inspect_says_that_a_run_has_no_configuration() {
+    let tmp = tempfile::tempdir().unwrap();
+    write_run(tmp.path(), "a", 2.0, &[]);
+    let inspect = |more: &[&str]| stdout(&run(tmp.path(), &[&["inspect", "a"], more].concat()));
+    assert!(inspect(&["--config"]).contains("config  none: neither the log nor the directory"));
+    assert!(!inspect(&[]).contains("config"), "only where it is asked for");
+    let document: Value = serde_json::from_str(&inspect(&["--config", "--json"])).unwrap();
+    assert_eq!(document["logs"][0]["configs"][0]["keys"], 0);
+}
+
+#[test]
+fn printed_configuration_that_cannot_be_read_is_a_warning() {
+    let tmp = tempfile::tempdir().unwrap();
+    let rows: String =
+        (1..5).map(|step| format!("step:{step} - actor/entropy:1.{step}\n")).collect();
+    let config = "{'trainer': {'seed': 1},\n 'algorithm', 'x' y}\n";
+    fs::write(tmp.path().join("slurm-1.out"), [config, &rows].concat()).unwrap();
+    let output = run(tmp.path(), &["inspect", "slurm-1.out", "--config"]);
+    let words = "slurm-1.out: the configuration that it prints at line 1: it is neither";
+    assert!(stdout(&output).contains(words), "{}", stdout(&output));
+    let output = run(tmp.path(), &["stats", "slurm-1.out", "--columns", "seed"]);
+    assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    let output = run(tmp.path(), &["stats", "slurm-1.out"]);
+    assert!(!stderr(&output).contains("configuration"), "it is not asked for");
+}
+
+#[test]
 fn labels_are_made_from_keys() {
     let tmp = tempfile::tempdir().unwrap();
     four_runs(tmp.path());

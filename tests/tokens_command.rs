@@ -99,6 +99,54 @@ fn steps_with_the_same_responses_are_named_and_their_diversity_is_shown_once() {
 }
 
 #[test]
+fn copy_of_a_dump_in_another_format_is_a_warning() {
+    let [lines, table] = ["token_groups/run.jsonl", "token_groups/run.parquet"].map(path);
+    let (code, _, said) = tokens(&[&lines, &table]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("run.parquet has the same"), "{said}");
+    assert!(said.contains("step for step and token for token: they count twice"), "{said}");
+    // Dumps that are compared may be equal.
+    let (_, _, said) = tokens(&[&format!("a={lines}"), &format!("b={table}")]);
+    assert!(!said.contains("count twice"), "{said}");
+}
+
+#[test]
+fn step_without_log_probs_is_counted_in_the_tables() {
+    let tmp = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(path("token_groups/run.jsonl")).unwrap();
+    let rows = text.lines().map(|line| {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        match row["step"].as_u64() {
+            Some(80) => drop(row.as_object_mut().unwrap().remove("log_probs")),
+            Some(120) => drop(row.as_object_mut().unwrap().remove("entropies")),
+            _ => row["log_probs"][0] = Value::Null,
+        }
+        row
+    });
+    let rows: Vec<Value> = rows.collect();
+    let count = |step: u64| rows.iter().filter(|row| row["step"] == step).count();
+    let file = tmp.path().join("run.jsonl");
+    fs::write(&file, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    let (code, text, said) = tokens(&[file.to_str().unwrap()]);
+    let first = count(40);
+    assert_eq!(code, Some(0));
+    let warning =
+        format!("{first} tokens have a scored log-prob of null, and not in numbers of log-probs");
+    assert!(said.contains(&warning) && said.contains("run.jsonl: line 1, step 40:"), "{said}");
+    let section = |name: &str| text.split("\n\n").find(|part| part.contains(name)).unwrap();
+    let entropy = format!("left out: {} responses without entropies", count(120));
+    assert!(section("Entropy of tokens").contains(&entropy), "{text}");
+    let responses = format!("left out: {} responses without log-probs", count(80));
+    let missing = format!("left out: {first} tokens without a scored log-prob");
+    let covariance = section("Covariance of log-prob");
+    assert!(covariance.contains(&responses) && covariance.contains(&missing), "{text}");
+    assert!(
+        section("Mismatch:").contains(&missing) && !text.contains("probability of 0"),
+        "{text}"
+    );
+}
+
+#[test]
 fn covariance_has_an_interval_and_an_unclear_prediction() {
     let run = path("token_groups/run.jsonl");
     let (_, text, _) = tokens(&[&run]);

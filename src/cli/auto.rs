@@ -10,6 +10,7 @@ use super::chart_hints::print_hints;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::check::judge;
 use super::hints::NO_HISTORY_HINT;
+use super::invocation::quoted;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::load::LoadArgs;
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
@@ -114,11 +115,12 @@ impl AutoArgs {
         self.chart.groups.warn_ungrouped(&loaded.by_axis, " and not drawn", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let request = self.charts(loaded.x_axis, std::slice::from_ref(&encoding));
-            draw(&loaded.by_axis, &request, terminal, |_, kind| {
-                Target::File(match kind {
+            draw(&loaded.by_axis, &request, terminal, |_, kind, bytes| {
+                let path = match kind {
                     ChartKind::Curves => output.clone(),
                     ChartKind::Stats => stats_path(output),
-                })
+                };
+                Target::File(path).write(bytes, terminal)
             })?;
         }
         if let Some(directory) = &self.artifacts {
@@ -155,7 +157,14 @@ impl AutoArgs {
 
     fn charts<'a>(&'a self, x_axis: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
         let kinds = &[ChartKind::Curves, ChartKind::Stats];
-        ChartRequest { args: &self.chart, x_axis, kinds, encodings, stats_chart: None }
+        ChartRequest {
+            args: &self.chart,
+            x_axis,
+            kinds,
+            encodings,
+            stats_chart: None,
+            screen: None,
+        }
     }
 
     /// The files that may be histories.
@@ -175,6 +184,13 @@ impl AutoArgs {
                     .hint("name a directory: entropy-viz auto MODELS_DIR, or export STORAGE_PATH");
             }
         };
+        let name = models.to_string_lossy();
+        if !models.is_dir() && name.contains(['*', '?', '[']) {
+            let pattern = quoted(&name);
+            return Err(anyhow!("auto takes a directory, and {pattern} is a pattern")).hint(format!(
+                "name the directory above, with --pattern for some of its files, or draw the files: entropy-viz plot {pattern} --with-stats"
+            ));
+        }
         if !models.is_dir() {
             let error = anyhow!("directory {} does not exist{origin}", models.display());
             return Err(error).hint(format!(
@@ -214,17 +230,17 @@ impl AutoArgs {
         terminal: &Terminal,
     ) -> Result<(), CliError> {
         let (comparison, x_axis) = (&loaded.by_step, loaded.x_axis);
-        let picture = |encoding, kind| {
+        let write = |encoding, kind, bytes: &[u8]| {
             let extension = if matches!(encoding, Encoding::Svg(_)) { "svg" } else { "png" };
             let stem = match kind {
                 ChartKind::Curves => "entropy_comparison",
                 ChartKind::Stats => "entropy_comparison_stats",
             };
-            Target::File(directory.join(format!("{stem}.{extension}")))
+            Target::File(directory.join(format!("{stem}.{extension}"))).write(bytes, terminal)
         };
         let encodings = [Encoding::Png, self.chart.picture.svg()];
         let request = self.charts(x_axis, &encodings);
-        let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
+        let drawn = draw(&loaded.by_axis, &request, terminal, write)?;
         // --from-step and --to-step are in the unit of the x axis: steps only if it shows steps.
         let window = self.chart.steps.window_quietly(comparison).filter(|_| x_axis == XAxis::Step);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::ChartArgs;
-use super::target::Target;
+use super::graphics::Screen;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::stats::group::Group;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
@@ -32,21 +32,23 @@ pub(super) struct ChartRequest<'a> {
     pub(super) stats_chart: Option<StatsChart>,
     /// The file types to write of each chart.
     pub(super) encodings: &'a [Encoding],
+    /// The screen that the curves are fitted to; `None` for files.
+    pub(super) screen: Option<&'a Screen>,
 }
 
-/// Draws all charts in all encodings in parallel, then writes them; if one fails, nothing is written. Returns
+/// Draws all charts in all encodings in parallel, then calls `write` for each; if one fails, nothing is written. Returns
 /// the analysis of the steps shown.
 ///
 /// # Errors
-/// When there is nothing to draw, or a file cannot be written.
+/// When there is nothing to draw, or a picture cannot be written.
 pub(super) fn draw(
     comparison: &Comparison,
     request: &ChartRequest<'_>,
     terminal: &Terminal,
-    target: impl Fn(Encoding, ChartKind) -> Target,
+    write: impl Fn(Encoding, ChartKind, &[u8]) -> Result<(), CliError>,
 ) -> Result<Analysis, CliError> {
     let start = Instant::now();
-    let &ChartRequest { args, x_axis, kinds, encodings, stats_chart } = request;
+    let &ChartRequest { args, x_axis, kinds, encodings, stats_chart, screen } = request;
     let window = args.steps.window(comparison, terminal)?;
     // Curves need all points of the runs shown: smoothing starts at the first one.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
@@ -67,9 +69,17 @@ pub(super) fn draw(
         ..args.options(whole, x_axis)
     };
     options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
-    let quantities = args.with.quantities(whole, terminal)?;
+    let quantities = args.with.quantities(whole, options.groups.as_ref(), terminal)?;
+    let dpi = screen.map(|screen| {
+        options.theme = args.picture.theme_on(screen.background());
+        screen.fit(&mut options, quantities.len())
+    });
     let beside: Vec<Beside> = quantities.iter().map(|q| Beside::of(q, &options)).collect();
     let renderer = args.picture.renderer(whole, options, terminal)?;
+    let renderer = match dpi {
+        Some(dpi) => renderer.at(dpi),
+        None => renderer,
+    };
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole, &beside),
         || {
@@ -97,11 +107,11 @@ pub(super) fn draw(
         let Some((warnings, encoded)) = drawn else { continue };
         warnings.iter().for_each(|warning| terminal.warn(warning));
         for (encoding, bytes) in encoded? {
-            files.push((target(encoding, kind), bytes));
+            files.push((encoding, kind, bytes));
         }
     }
-    for (target, bytes) in &files {
-        target.write(bytes, terminal)?;
+    for (encoding, kind, bytes) in &files {
+        write(*encoding, *kind, bytes)?;
     }
     Ok(cut_analysis.unwrap_or(whole_analysis))
 }

@@ -19,6 +19,7 @@ use entropy_history::formats::{
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign, known_key};
+use entropy_history::run_config::RunConfig;
 use entropy_history::store::{
     AuxRequest, ConfigReader, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log,
     looks_like_rows, open_log,
@@ -69,7 +70,7 @@ struct LogContents {
     step: Option<String>,
     taken: Vec<SelectedSeries>,
     series: Vec<ListedSeries>,
-    /// Of each run of the log that has one.
+    /// Of each run of the log that has one; with `--config`, of each run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     configs: Vec<ListedConfig>,
     odd: Vec<String>,
@@ -140,8 +141,6 @@ impl InspectArgs {
         if !not_recognised.is_empty() {
             terminal.warn(&not_recognised_message(&not_recognised));
         }
-        let mut reader = ConfigReader::default();
-        logs.iter_mut().for_each(|log| self.add_configs(log, &mut reader));
         without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
             if !without.is_empty() {
@@ -157,6 +156,8 @@ impl InspectArgs {
                 return Err(cli_error(LoadError::nothing_found(files, unread, why)));
             }
         }
+        let mut reader = ConfigReader::default();
+        logs.iter_mut().for_each(|log| self.add_configs(log, &mut reader));
         if inputs.len() > 1 {
             set_records(&mut logs, inputs.clone(), &options);
         }
@@ -173,14 +174,22 @@ impl InspectArgs {
 impl InspectArgs {
     /// Adds the configurations of the runs of a log, with their keys if these are asked for.
     fn add_configs(&self, log: &mut LogContents, reader: &mut ConfigReader) {
-        let Some(path) = log.path.clone() else { return };
+        let Some(path) = log.path.clone() else {
+            if self.config {
+                log.configs.push(ListedConfig::new(None, &RunConfig::default()));
+            }
+            return;
+        };
         let input = Input::file(path, Origin::Named);
         let mut runs: Vec<Option<String>> = log.series.iter().map(|s| s.run.clone()).collect();
         runs.dedup();
+        if runs.is_empty() {
+            runs.push(None);
+        }
         let several = runs.len() > 1;
         for run in runs {
             let config = reader.of_run(&input, log.format, run.as_deref());
-            if config.is_empty() {
+            if config.is_empty() && !self.config {
                 continue;
             }
             let listed = ListedConfig::new(run.filter(|_| several), &config);

@@ -39,6 +39,11 @@ impl ListedConfig {
     fn describe(&self) -> String {
         let keys = plural(self.keys, "key", "keys");
         let run = self.run.as_ref().map_or(String::new(), |run| format!(" of {}", visible(run)));
+        if self.keys == 0 {
+            return format!(
+                "  config  none{run}: neither the log nor the directory of the run has one\n"
+            );
+        }
         let sources: Vec<_> = self.sources.iter().map(|source| visible(source)).collect();
         let more = if self.values.is_none() { "; --config lists them" } else { "" };
         let mut text = format!("  config  {keys}{run} from {}{more}\n", sources.join(", "));

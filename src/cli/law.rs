@@ -5,13 +5,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{
-    JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs, to_json,
+    JsonArgs, LegendArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+    quantity_name, to_json,
 };
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use super::target::Target;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
+use entropy_history::quantity_names::keys_of;
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::health::is_recorded;
 use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
@@ -22,7 +24,7 @@ use entropy_shell::{CliError, Outcome, Terminal};
 const EXAMPLES: &str = "\
 Examples:
   entropy-viz law trainer_state.json --reward reward
-  entropy-viz law 'runs/*.jsonl' --reward 'critic/rewards/mean' -o law.svg
+  entropy-viz law 'runs/*.jsonl' --reward critic/score/mean -o law.svg
   entropy-viz law verl.jsonl trl/ --reward critic/score/mean --reward reward
   entropy-viz law run.wandb --reward 'reward/*' --json | jq '.fits[0].hold_out'
 
@@ -35,10 +37,11 @@ other runs, or if its error on the later steps is no smaller than that of a cons
 pub(super) struct LawArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// Metric key or quoted glob of the reward in the same log; repeatable.
+    /// The reward in the same log: reward, or a key or quoted glob; repeatable.
     ///
-    /// Each log uses the first of these keys that it has. A glob must match exactly one key.
-    #[arg(long, value_name = "KEY", required = true)]
+    /// reward stands for the keys under which trainers log it, as all known names of `plot --with` do. Each log uses the
+    /// first of these keys that it has. A glob must match exactly one key.
+    #[arg(long, value_name = "NAME|KEY", required = true, value_parser = quantity_name)]
     reward: Vec<String>,
     #[command(flatten)]
     output: OptionalPictureArgs,
@@ -48,6 +51,8 @@ pub(super) struct LawArgs {
     steps: StepRangeArgs,
     #[command(flatten)]
     values: ValueRangeArgs,
+    #[command(flatten)]
+    legend: LegendArgs,
     #[command(flatten)]
     picture: PictureArgs,
 }
@@ -68,7 +73,7 @@ impl LawArgs {
         let encoding = output.as_ref().map(|output| self.picture.encoding(output)).transpose()?;
 
         let aux = AuxRequest {
-            quantities: vec![self.reward.clone()],
+            quantities: vec![self.reward.iter().flat_map(|name| keys_of(name)).collect()],
             requires_quantities: true,
             ..AuxRequest::default()
         };
@@ -90,6 +95,7 @@ impl LawArgs {
                     steps: self.steps.limits(),
                     y_min: self.values.y_min,
                     y_max: self.values.y_max,
+                    legend: self.legend.place(&self.picture),
                     ..self.picture.options(&shown)
                 };
                 let renderer = self.picture.renderer(&shown, options, terminal)?;

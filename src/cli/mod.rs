@@ -12,6 +12,7 @@ mod completions;
 mod convert;
 mod explain;
 mod formats;
+mod graphics;
 mod hints;
 mod inputs;
 mod inspect;

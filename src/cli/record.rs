@@ -94,6 +94,8 @@ struct Counts {
     rejected: usize,
     /// Lines of other programs.
     foreign: usize,
+    /// Rows with another entropy, such as that of an evaluation.
+    other_keys: usize,
     lines: usize,
 }
 
@@ -151,6 +153,10 @@ impl RecordArgs {
             let lines =
                 plural(counts.foreign, "line without a row was", "lines without a row were");
             closing.push_str(&format!("; {lines} skipped"));
+        }
+        if counts.other_keys > 0 {
+            let rows = plural(counts.other_keys, "row", "rows");
+            closing.push_str(&format!("; {rows} with another entropy skipped"));
         }
         terminal.info(&closing);
         match (end, counts.rejected) {
@@ -332,7 +338,15 @@ fn record(
 impl Counts {
     /// Records the rows of a line and counts what is wrong with it.
     fn add(&mut self, found: TakenLine, recording: &mut Recording, terminal: &Terminal) {
+        if let Some((before, now)) = found.better_key {
+            recording.start_over();
+            terminal.warn(&format!(
+                "stdin, line {}: {now:?} is recorded from here on, and what was recorded of {before:?} is dropped: it is another series",
+                self.lines
+            ));
+        }
         found.rows.into_iter().for_each(|row| recording.take(row));
+        self.other_keys += found.other_keys;
         self.foreign += usize::from(found.is_foreign);
         if let Some(problem) = found.problem {
             self.rejected += 1;

@@ -67,6 +67,11 @@ impl ChartRenderer {
         Ok(ChartRenderer { options, on_dark, fonts, dpi })
     }
 
+    /// The renderer at another resolution.
+    pub(super) fn at(self, dpi: f64) -> ChartRenderer {
+        ChartRenderer { dpi, ..self }
+    }
+
     /// A picture, on each ground if it is transparent.
     ///
     /// # Errors

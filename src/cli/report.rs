@@ -69,7 +69,7 @@ impl ReportArgs {
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
         let grouped = self.groups.on_page(&self.bands, &comparison)?;
-        let quantities = self.with.quantities(&comparison, terminal)?;
+        let quantities = self.with.quantities(&comparison, grouped.as_ref(), terminal)?;
         let (tokens, skipped) = self.tokens.load(terminal)?;
         let tokens_read = self.inputs.reading.outcome(skipped);
         let start = Instant::now();

@@ -124,12 +124,15 @@ impl StatsArgs {
         if output.is_some() || forest.is_some() {
             let grouped = self.groups.grouped(None, whole)?;
             let colours = RunColours::choose(whole.runs(), Some(&analysis), &emphasis);
-            let options = ChartOptions {
+            let mut options = ChartOptions {
                 colours: Some(colours),
                 steps: self.steps.limits(),
                 groups: grouped,
                 ..self.picture.options(shown)
             };
+            if output.is_some() {
+                options.value_label = self.picture.value_label(options.stats_chart)?;
+            }
             let renderer = self.picture.renderer(shown, options, terminal)?;
             let bars = || renderer.bars(shown, &analysis);
             let pairs = || renderer.forest(shown, &analysis);

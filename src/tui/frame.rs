@@ -1,6 +1,7 @@
 //! The layout of a frame: a summary line, the charts, a table of the runs, and a line for messages and keys.
 //!
-//! On a wide screen the table is to the right of the curves, otherwise below them.
+//! On a wide screen the table is to the right of the curves, otherwise below them; also if several panels are better
+//! readable above it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
@@ -10,8 +11,10 @@ use ratatui::widgets::{Block, Clear, Padding, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::chart::PlotPlace;
+use super::grid::Grid;
 use super::palette::Palette;
 use super::panels::draw_panels;
+use super::rows::urgency;
 use super::run_status::RunStatus;
 use super::scene::{Message, Scene, centred, fit};
 use super::table::{TablePlace, draw_table, duration_text};
@@ -27,6 +30,8 @@ const WIDE: u16 = 120;
 const TABLE_WIDTH: u16 = 66;
 /// The smallest height of the charts in rows, including the axis; lower ones are not drawn.
 const MIN_CHART_HEIGHT: u16 = 7;
+/// The height of a table up to which no line is taken from it.
+const MIN_TABLE_HEIGHT: u16 = 3;
 
 /// Where the parts of a frame are on the screen.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,24 +55,9 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Layout {
     if scene.runs.is_empty() {
         centred(scene.waiting, body, scene.palette.muted(), buffer);
     } else {
-        let rows = scene.listing.rows.len().max(1) as u16 + 1;
-        if area.width >= WIDE {
-            let width = TABLE_WIDTH.min(area.width / 2);
-            let left = Rect { width: body.width - width - 1, ..body };
-            layout.plots = draw_panels(scene, left, buffer);
-            let right = Rect { x: left.right() + 1, width, ..body };
-            layout.table = draw_table(scene, right, buffer);
-        } else {
-            let most = (body.height * 2 / 5).max(4).min(body.height);
-            let height = match body.height.checked_sub(most) {
-                Some(rest) if rest >= MIN_CHART_HEIGHT => rows.min(most),
-                _ => body.height,
-            };
-            let above = Rect { height: body.height - height, ..body };
-            layout.plots = draw_panels(scene, above, buffer);
-            let below = Rect { y: body.bottom() - height, height, ..body };
-            layout.table = draw_table(scene, below, buffer);
-        }
+        let (charts, table) = parts(scene, body);
+        layout.plots = draw_panels(scene, charts, buffer);
+        layout.table = draw_table(scene, table, buffer);
     }
     if foot > 0 {
         footer(scene, Rect { y: area.bottom() - 1, height: 1, ..area }, buffer);
@@ -78,14 +68,39 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Layout {
     layout
 }
 
-fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
-    let mut counts: Vec<(&str, usize, Style)> = Vec::new();
-    let listed = || scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row));
-    for status in listed() {
-        let name = status.state_name();
-        match counts.iter_mut().find(|(known, ..)| *known == name) {
-            Some((_, count, _)) => *count += 1,
-            None => counts.push((name, 1, scene.palette.state(status.state, status.stale))),
+/// The places of the charts and of the table.
+fn parts(scene: &Scene<'_>, body: Rect) -> (Rect, Rect) {
+    let rows = scene.listing.rows.len().max(1) as u16 + 1;
+    let most = (body.height * 2 / 5).max(4).min(body.height);
+    let height = match rows.min(most) {
+        height if body.height - height >= MIN_CHART_HEIGHT => height,
+        // One line says that there is no chart.
+        _ if body.height > MIN_TABLE_HEIGHT => body.height - 1,
+        _ => body.height,
+    };
+    let above = Rect { height: body.height - height, ..body };
+    let below = Rect { y: body.bottom() - height, height, ..body };
+    if body.width < WIDE {
+        return (above, below);
+    }
+    let width = TABLE_WIDTH.min(body.width / 2);
+    let left = Rect { width: body.width - width - 1, ..body };
+    let right = Rect { x: left.right() + 1, width, ..body };
+    let panels = 1 + scene.quantities.len();
+    let (narrow, wide) = (Grid::within(left, panels), Grid::within(above, panels));
+    match narrow.columns.len() < wide.columns.len() && wide.compare(&narrow).is_gt() {
+        true => (above, below),
+        false => (left, right),
+    }
+}
+
+/// The number of runs and their states. If there is no room for all states, the most urgent are named.
+fn summary(scene: &Scene<'_>, width: usize) -> Line<'static> {
+    let mut counts: Vec<(&RunStatus, usize)> = Vec::new();
+    for status in scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row)) {
+        match counts.iter_mut().find(|(known, _)| known.state_name() == status.state_name()) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((status, 1)),
         }
     }
     let (shown, all) = (scene.listing.rows.len(), scene.runs.len());
@@ -93,11 +108,32 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         "" => entropy_shell::plural(all, "run", "runs").bold(),
         _ => format!("{shown} of {}", entropy_shell::plural(all, "run", "runs")).bold(),
     });
-    for (name, count, style) in counts {
-        summary.push_span(Span::styled(" · ", scene.palette.muted()));
-        let text = if shown == 1 { name.to_owned() } else { format!("{count} {name}") };
-        summary.push_span(Span::styled(text, style));
+    let text = |(status, count): &(&RunStatus, usize)| match shown {
+        1 => status.state_name().to_owned(),
+        _ => format!("{count} {}", status.state_name()),
+    };
+    let (between, more) = (" · ", " …");
+    let room = |count: &(&RunStatus, usize)| between.width() + text(count).width();
+    let fits = summary.width() + counts.iter().map(room).sum::<usize>() <= width;
+    if !fits {
+        counts.sort_by_key(|(status, _)| urgency(status));
     }
+    for count in &counts {
+        if !fits && summary.width() + room(count) + more.width() > width {
+            summary.push_span(Span::styled(more, scene.palette.muted()));
+            break;
+        }
+        let (status, _) = count;
+        summary.push_span(Span::styled(between, scene.palette.muted()));
+        let style = scene.palette.state(status.state, status.stale);
+        summary.push_span(Span::styled(text(count), style));
+    }
+    summary
+}
+
+fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+    let summary = summary(scene, usize::from(area.width));
+    let listed = || scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row));
     let hidden = listed().filter(|status| scene.view.is_hidden(&status.label)).count();
     let mut settings = settings(scene.view, hidden);
     settings.splice(0..0, scene.run_in_focus().and_then(pace_words));

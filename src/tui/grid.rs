@@ -3,6 +3,8 @@
 //! A later column has at most one panel more than the first, so that no place stays empty and the panel of the entropy
 //! is the largest. If not all panels fit, fewer are shown: a smaller panel would say nothing.
 
+use std::cmp::Ordering;
+
 use ratatui::layout::Rect;
 
 /// The smallest width of a panel beside another one, and the smallest height with and without the steps below.
@@ -24,11 +26,13 @@ impl Grid {
     pub fn within(area: Rect, panels: usize) -> Grid {
         let most = usize::from(area.width / MIN_WIDTH).clamp(1, panels.max(1));
         let grids = (1..=most).map(|columns| Grid::of_columns(area, panels, columns));
-        let better = |a: &Grid, b: &Grid| {
-            let by_count = a.count().cmp(&b.count());
-            by_count.then(b.distortion().total_cmp(&a.distortion()))
-        };
-        grids.max_by(better).unwrap_or(Grid { columns: Vec::new() })
+        grids.max_by(Grid::compare).unwrap_or(Grid { columns: Vec::new() })
+    }
+
+    /// The better grid is the greater: it has more panels, or better proportions.
+    pub fn compare(&self, other: &Grid) -> Ordering {
+        let by_count = self.count().cmp(&other.count());
+        by_count.then(other.distortion().total_cmp(&self.distortion()))
     }
 
     fn of_columns(area: Rect, panels: usize, columns: usize) -> Grid {

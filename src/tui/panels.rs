@@ -42,6 +42,10 @@ struct Panel<'a> {
 pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Vec<PlotPlace> {
     let count = 1 + scene.quantities.len();
     let mut grid = Grid::within(area, count);
+    if grid.count() == 0 {
+        centred("the screen is too low for a chart", area, scene.palette.muted(), buffer);
+        return Vec::new();
+    }
     if grid.count() < count && area.height > 0 {
         let (above, below) = (area.height - 1, Rect { y: area.bottom() - 1, height: 1, ..area });
         grid = Grid::within(Rect { height: above, ..area }, count);

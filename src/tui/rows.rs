@@ -50,6 +50,9 @@ impl Sort {
     /// The order of the inputs.
     pub const GIVEN: Sort = Sort { key: None, direction: Direction::Ascending };
 
+    /// The most urgent states first.
+    pub const URGENT: Sort = Sort { key: Some(SortKey::State), direction: Direction::Ascending };
+
     /// Sorted by the next column, or in the order of the inputs after the last one.
     pub fn next(self) -> Sort {
         let at = SortKey::ALL.iter().position(|key| Some(*key) == self.key);
@@ -95,7 +98,7 @@ impl Sort {
 }
 
 /// The place of a state among the others, the most urgent first.
-fn urgency(status: &RunStatus) -> usize {
+pub(super) fn urgency(status: &RunStatus) -> usize {
     match status.state {
         Some(State::Collapsed | State::Exploded) => 0,
         _ if status.stale => 3,

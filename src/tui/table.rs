@@ -15,7 +15,7 @@ use ratatui::widgets::{Row, Table, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::panels::curve_style;
-use super::rows::SortKey;
+use super::rows::{Sort, SortKey, urgency};
 use super::run_status::RunStatus;
 use super::scene::{Scene, fit, truncate, value_at};
 use entropy_history::label::{ShortNames, visible};
@@ -146,8 +146,7 @@ impl NumberColumn {
 }
 
 /// The columns of numbers.
-fn number_columns(scene: &Scene<'_>, statuses: &[&RunStatus]) -> Vec<NumberColumn> {
-    let sort = scene.view.sort;
+fn number_columns(scene: &Scene<'_>, statuses: &[&RunStatus], sort: Sort) -> Vec<NumberColumn> {
     let column = |head: &str, key: SortKey, cell: &dyn Fn(&RunStatus) -> String| {
         let cells = statuses.iter().map(|status| cell(status)).collect();
         NumberColumn::new(format!("{head}{}", sort.mark(key)), cells)
@@ -209,9 +208,8 @@ struct TableCells {
 
 impl TableCells {
     /// The cells for a width in columns of the screen.
-    fn within(scene: &Scene<'_>, statuses: &[&RunStatus], room: usize) -> TableCells {
-        let sort = scene.view.sort;
-        let mut numbers = number_columns(scene, statuses);
+    fn within(scene: &Scene<'_>, statuses: &[&RunStatus], sort: Sort, room: usize) -> TableCells {
+        let mut numbers = number_columns(scene, statuses, sort);
         let states: Vec<StateCell> = statuses.iter().map(|status| StateCell::of(status)).collect();
         let state_title = format!("state{}", sort.mark(SortKey::State));
         let state = states.iter().map(StateCell::width).chain([state_title.width()]);
@@ -226,6 +224,10 @@ impl TableCells {
         if SYMBOL + name + width(&numbers) + width(&pace) + SPACING + state <= room {
             numbers.extend(pace);
         }
+        // The state matters most, and the change least.
+        let words = states.iter().filter_map(|state| state.0.first()).map(|word| word.width());
+        let least = SYMBOL + name.min(MIN_NAME) + SPACING + words.max().unwrap_or(0);
+        while least + width(&numbers) > room && numbers.pop().is_some() {}
         let taken = SYMBOL + width(&numbers) + SPACING;
         let name_room = room.saturating_sub(taken + state);
         let names = NameColumn::within(&labels, sort.mark(SortKey::Name), name_room);
@@ -253,10 +255,16 @@ pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> 
     if area.height == 0 {
         return None;
     }
-    let statuses: Vec<&RunStatus> =
+    let mut statuses: Vec<&RunStatus> =
         scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row)).collect();
+    let mut sort = scene.view.sort;
+    // Without keys, nobody can scroll to the rows that are cut off.
+    if !scene.keys && sort == Sort::GIVEN && statuses.len() > usize::from(area.height - 1) {
+        sort = Sort::URGENT;
+        statuses.sort_by_key(|status| urgency(status)); // stable: equal ones keep their order
+    }
     let room = usize::from(area.width);
-    let cells = TableCells::within(scene, &statuses, room);
+    let cells = TableCells::within(scene, &statuses, sort, room);
     let muted = scene.palette.muted();
     let (from, to) = visible_rows(scene, &statuses, usize::from(area.height - 1));
     let name = Span::styled(cells.names.head.clone(), muted);

@@ -142,26 +142,33 @@ function covarianceSection() {
       showSteps(holder, 'Covariance by step', ['mean', '±', 'prediction', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
         ({ covariance }) => covariance && [figure(covariance.mean), plusMinus(covariance.mean, covariance.high), covariance.prediction,
           ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]);
+      const out = chosenStep().left_out.covariance;
       body.replaceChildren(
+        ...leftOutLine([
+          [out.responses_alone, 'response alone with its prompt', 'responses alone with their prompt'],
+          [out.responses_without_advantage, 'response without advantage or reward', 'responses without advantage or reward'],
+          [out.responses_without_log_probs, 'response without log-probs', 'responses without log-probs'],
+          [out.tokens_without_log_prob, 'token without a scored log-prob', 'tokens without a scored log-prob'],
+          [out.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]),
         ...(found ? topTokens(found) : [make('p', { class: 'muted' }, `None at ${stepName(chosenStep())}.`)]));
     },
   };
 }
 
+/** What is left out of a section at a step, as a paragraph if it is anything. */
+function leftOutLine(counts) {
+  const omitted = leftOut(counts);
+  return omitted ? [make('p', { class: 'muted' }, `Left out: ${omitted}.`)] : [];
+}
+
 function topTokens(found) {
-  const omitted = leftOut([
-    [found.responses_alone, 'response alone with its prompt', 'responses alone with their prompt'],
-    [found.responses_without_advantage, 'response without advantage or reward', 'responses without advantage or reward'],
-    [found.responses_without_log_probs, 'response without log-probs', 'responses without log-probs'],
-    [found.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]);
   return [
-    omitted ? make('p', { class: 'muted' }, `Left out: ${omitted}.`) : null,
     make('h4', {}, `The tokens of ${stepName(chosenStep())} with the largest covariance`),
     table('Tokens with the largest covariance', ['', 'covariance', 'log-prob', 'advantage', 'position'],
       found.top_tokens.map((top) => [tokenCell(top.kind), figure(top.covariance), nats(top.log_prob), figure(top.advantage), count(top.position)])),
     make('h4', {}, 'Most frequent in the top 2 %'),
     make('ol', { class: 'chips' }, ...found.top_kinds.map((top) => chip(top.kind, figure(top.mean), `${count(top.count)} ×`))),
-  ].filter((part) => part !== null);
+  ];
 }
 
 function mismatchSection() {
@@ -177,15 +184,16 @@ function mismatchSection() {
       overSteps(second, 'Effective sample size over steps (share)', [
         { name: 'tokens', of: (step) => step.mismatch?.ess_tokens }, { name: 'responses', of: (step) => step.mismatch?.ess_responses }], figure);
       const found = chosenStep().mismatch;
-      const omitted = found && leftOut([
-        [found.responses_without, 'response without both log-probs', 'responses without both log-probs'],
-        [found.tokens_without_sampler, 'token without a sampled log-prob', 'tokens without a sampled log-prob'],
-        [found.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]);
+      const out = chosenStep().left_out.mismatch;
       showSteps(holder, 'Mismatch by step', ['mean d', 'mean |d|', 'k1', 'k3', 'perplexity ratio', 'ESS of tokens', 'ESS of responses', 'tokens'], ({ mismatch }) => mismatch &&
         [figure(mismatch.mean_difference), figure(mismatch.mean_abs_difference), figure(mismatch.k1), figure(mismatch.k3),
           mismatch.perplexity_ratio.toFixed(4), mismatch.ess_tokens.toFixed(3), mismatch.ess_responses.toFixed(3), count(mismatch.tokens)]);
       body.replaceChildren(
-        ...(omitted ? [make('p', { class: 'muted' }, `Left out: ${omitted}.`)] : []),
+        ...leftOutLine([
+          [out.responses_without, 'response without both log-probs', 'responses without both log-probs'],
+          [out.tokens_without_sampler, 'token without a sampled log-prob', 'tokens without a sampled log-prob'],
+          [out.tokens_without_scored, 'token without a scored log-prob', 'tokens without a scored log-prob'],
+          [out.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]),
         ...(found ? [make('h4', {}, `The worst tokens of ${stepName(chosenStep())}`),
           table('Tokens with the largest differences', ['', 'difference', 'scored', 'sampled', 'position'],
             found.worst_tokens.map((worst) => [tokenCell(worst.kind), figure(worst.difference), figure(worst.scored), figure(worst.sampler), count(worst.position)]))] : []));

@@ -144,12 +144,11 @@ pub fn named(name: &str) -> Option<&'static NamedQuantity> {
     QUANTITIES.iter().find(|quantity| quantity.name == name)
 }
 
-/// The keys to search for: those of a named quantity, else the text as a key or glob.
+/// The keys to search for: those of a named quantity, then the text itself as a key or glob.
 pub fn keys_of(text: &str) -> Vec<String> {
-    match named(text) {
-        Some(quantity) => quantity.keys.iter().map(|key| (*key).to_owned()).collect(),
-        None => vec![text.to_owned()],
-    }
+    let known = named(text).map_or(&[][..], |quantity| quantity.keys);
+    let own = (!known.contains(&text)).then_some(text);
+    known.iter().copied().chain(own).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -159,6 +158,8 @@ mod tests {
     #[test]
     fn names_stand_for_keys_and_other_texts_for_themselves() {
         assert!(keys_of("length").contains(&"completions/mean_length".to_owned()));
+        assert_eq!(keys_of("length").last().unwrap(), "length", "a log may have this key");
+        assert_eq!(keys_of("kl").iter().filter(|key| *key == "kl").count(), 1);
         assert_eq!(keys_of("critic/*"), ["critic/*"]);
         let mut names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
         names.sort_unstable();

@@ -6,7 +6,9 @@
 use thiserror::Error;
 
 use crate::formats::rzero;
-use crate::formats::{self, LiveConsole, LogNote, ReadError, SeriesSelector, Source};
+use crate::formats::{
+    self, KeyRank, LiveConsole, LiveRow, LogNote, ReadError, SeriesSelector, Source,
+};
 use crate::history::Point;
 
 /// Why a line has no step.
@@ -31,6 +33,8 @@ pub enum LineError {
 pub struct ParsedLine {
     /// The points of its rows.
     pub rows: Vec<Point>,
+    /// The key of their values, if they have one.
+    pub key: Option<String>,
     /// The message about an incomplete row, if there is one.
     pub cut: Option<String>,
 }
@@ -39,6 +43,8 @@ pub struct ParsedLine {
 #[derive(Debug, Default)]
 pub struct Recording {
     rows: Vec<Point>,
+    /// The rows of an earlier recording.
+    resumed: Vec<Point>,
 }
 
 impl Recording {
@@ -46,7 +52,13 @@ impl Recording {
     pub fn resume(rows: Vec<Point>) -> Recording {
         let mut recording = Recording::default();
         rows.into_iter().for_each(|row| recording.take(row));
+        recording.resumed.clone_from(&recording.rows);
         recording
+    }
+
+    /// Forgets the rows that were taken since the recording was begun or resumed.
+    pub fn start_over(&mut self) {
+        self.rows.clone_from(&self.resumed);
     }
 
     /// Adds a step, replacing an earlier value of it: a resumed run logs its steps again.
@@ -83,6 +95,10 @@ pub struct TakenLine {
     pub problem: Option<String>,
     /// Whether the line is the output of another program and not a row.
     pub is_foreign: bool,
+    /// Number of its rows that have another entropy than the one that is recorded.
+    pub other_keys: usize,
+    /// The keys before and now, if the entropy of these rows is better known: the rows before are those of another series.
+    pub better_key: Option<(String, String)>,
 }
 
 /// Reads the steps of a run from lines of any kind: two numbers, JSON, or the console output of a trainer.
@@ -92,14 +108,52 @@ pub struct LineReader<'s> {
     training: usize,
     /// Added to the numbers of rows without a step.
     base: f64,
-    numbered: usize, // JSON rows
+    numbered: usize,                // JSON rows
+    key: Option<(KeyRank, String)>, // of the recorded values
+}
+
+/// What a key is to the one that is recorded.
+enum Compared {
+    Same,
+    Worse,
+    Better(String),
 }
 
 impl<'s> LineReader<'s> {
     /// A reader of the selected series. Rows without a step are numbered after `last_step`.
     pub fn new(selector: &'s SeriesSelector, last_step: Option<f64>) -> LineReader<'s> {
         let base = last_step.unwrap_or(0.0);
-        LineReader { selector, console: LiveConsole::new(), training: 0, base, numbered: 0 }
+        let console = LiveConsole::new();
+        LineReader { selector, console, training: 0, base, numbered: 0, key: None }
+    }
+
+    /// Compares a key with the recorded one, which it replaces if it is better known: of a whole log, that one is read.
+    fn compare(&mut self, key: &str) -> Compared {
+        let rank = self.selector.rank(&[], key).unwrap_or(KeyRank::GUESS);
+        match &self.key {
+            Some((_, known)) if known == key => Compared::Same,
+            Some((known, _)) if rank >= *known => Compared::Worse,
+            _ => match self.key.replace((rank, key.to_owned())) {
+                None => Compared::Same,
+                Some((_, before)) => Compared::Better(before),
+            },
+        }
+    }
+
+    /// The points whose key is that of the recorded series, with the rest of the line.
+    fn of_recorded_key(&mut self, rows: Vec<(Option<String>, Point)>) -> TakenLine {
+        let mut taken = TakenLine::default();
+        for (key, point) in rows {
+            match key.as_deref().map_or(Compared::Same, |key| self.compare(key)) {
+                Compared::Same => taken.rows.push(point),
+                Compared::Worse => taken.other_keys += 1,
+                Compared::Better(before) => {
+                    taken.rows = vec![point];
+                    taken.better_key = Some((before, key.unwrap_or_default()));
+                }
+            }
+        }
+        taken
     }
 
     /// Takes a line without its line feed; `is_complete` says whether there was one. `last_step` is the last
@@ -120,12 +174,15 @@ impl<'s> LineReader<'s> {
         let error = match parsed {
             Ok(line) => {
                 let problem = line.cut.map(|why| format!("is recorded only partly: {why}"));
-                return TakenLine { rows: line.rows, problem, is_foreign: false };
+                let rows = line.rows.into_iter().map(|point| (line.key.clone(), point));
+                let taken = self.of_recorded_key(rows.collect());
+                return TakenLine { problem, ..taken };
             }
             Err(error) => error,
         };
         let found = self.console.take(line, is_complete, self.selector);
         let rows = self.points(found.rows, last_step);
+        let has_rows = !rows.is_empty();
         let problem = found.problem.or_else(|| {
             let is_row = match &error {
                 LineError::Row(ReadError::NoMetric { .. }) => false, // a row of something else
@@ -133,11 +190,11 @@ impl<'s> LineReader<'s> {
                 LineError::Several(_) => true,
                 LineError::NoText | LineError::Shape(_) => false,
             };
-            (is_row && rows.is_empty()).then(|| error.to_string())
+            (is_row && !has_rows).then(|| error.to_string())
         });
         let is_foreign = found.is_foreign && problem.is_none();
         let problem = problem.map(|why| format!("is not recorded: {why}"));
-        TakenLine { rows, problem, is_foreign }
+        TakenLine { problem, is_foreign, ..self.of_recorded_key(rows) }
     }
 
     /// Ends the input. `last_step` is the last step of the recording.
@@ -145,7 +202,7 @@ impl<'s> LineReader<'s> {
         let found = self.console.finish(self.selector);
         let rows = self.points(found.rows, last_step);
         let problem = found.problem.map(|why| format!("is not recorded: {why}"));
-        TakenLine { rows, problem, is_foreign: false }
+        TakenLine { problem, ..self.of_recorded_key(rows) }
     }
 
     /// Reads a JSON object that has no step.
@@ -160,18 +217,22 @@ impl<'s> LineReader<'s> {
 
     /// The points of rows. Rows without steps continue the numbering, so that a second training does not replace the
     /// first.
-    fn points(&mut self, rows: Vec<(usize, Point)>, last_step: Option<f64>) -> Vec<Point> {
-        let mut points: Vec<Point> = Vec::new();
-        for (training, mut point) in rows {
+    fn points(
+        &mut self,
+        rows: Vec<LiveRow>,
+        last_step: Option<f64>,
+    ) -> Vec<(Option<String>, Point)> {
+        let mut points: Vec<(Option<String>, Point)> = Vec::new();
+        for LiveRow { training, key, mut point } in rows {
             if self.console.is_numbered() {
                 if training != self.training {
-                    let last = points.last().map(|point| point.step).or(last_step);
+                    let last = points.last().map(|(_, point)| point.step).or(last_step);
                     self.base = last.unwrap_or(self.base);
                 }
                 point.step += self.base;
             }
             self.training = training;
-            points.push(point);
+            points.push((Some(key), point));
         }
         points
     }
@@ -198,14 +259,16 @@ pub fn parse_line(line: &[u8], selector: &SeriesSelector) -> Result<ParsedLine, 
             let keys: Vec<String> = series.into_iter().map(|series| series.metric).collect();
             return Err(LineError::Several(keys.join(", ")));
         }
-        let rows = series.into_iter().next().map(|series| series.points).unwrap_or_default();
-        return Ok(ParsedLine { rows, cut });
+        let series = series.into_iter().next();
+        let (key, rows) = series.map(|series| (series.metric, series.points)).unzip();
+        return Ok(ParsedLine { rows: rows.unwrap_or_default(), key, cut });
     }
     let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
     let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
     match numbers.as_deref() {
         Some([step, entropy]) if step.is_finite() => {
-            Ok(ParsedLine { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
+            let rows = vec![Point { step: *step, entropy: *entropy }];
+            Ok(ParsedLine { rows, ..ParsedLine::default() })
         }
         _ => Err(LineError::Shape(line.chars().take(40).collect())),
     }

@@ -16,16 +16,26 @@ pub fn plural(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
+/// The most similar name, if one is similar enough to be meant.
+pub fn nearest_name<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    const MIN_SIMILARITY: f64 = 0.8;
+    let similar = known.into_iter().map(|other| (other, strsim::jaro(name, other)));
+    let nearest = similar.max_by(|a, b| a.1.total_cmp(&b.1));
+    nearest
+        .filter(|(other, similarity)| *similarity >= MIN_SIMILARITY && *other != name)
+        .map(|(other, _)| other)
+}
+
 /// The names that exist, for a hint about one that does not: "did you mean …?" if one is similar, and the first 20.
 /// `None` without names.
 pub fn names_hint(name: &str, known: &[String]) -> Option<String> {
-    const MIN_SIMILARITY: f64 = 0.8;
     const MAX_NAMES: usize = 20;
-    let similarity = |other: &String| strsim::jaro(name, other);
-    let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
-    let first = match similarity(nearest) >= MIN_SIMILARITY && nearest != name {
-        true => format!("did you mean {nearest:?}? There"),
-        false => "there".to_owned(),
+    if known.is_empty() {
+        return None;
+    }
+    let first = match nearest_name(name, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean {nearest:?}? There"),
+        None => "there".to_owned(),
     };
     let more = match known.len().checked_sub(MAX_NAMES) {
         None | Some(0) => String::new(),

@@ -86,12 +86,18 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), max_ticks: usize) ->
 
 /// [`value_axis`] whose free ends are not at a tick, but shortly beyond the values, where the tick would leave too
 /// much of the axis empty: the values from `low` to `high` are to cover the share `min_used`, if that is possible.
+/// It has more than `max_ticks` intervals if there would be fewer than two ticks: one tells nothing of the scale.
 pub(super) fn close_axis(
-    (low, high): (f64, f64),
+    limits: (f64, f64),
     fixed: (bool, bool),
     max_ticks: usize,
     min_used: f64,
 ) -> Axis {
+    let axis = |more| closed(limits, fixed, max_ticks + more, min_used);
+    (0..4).map(axis).find(|axis| axis.ticks.len() >= 2).unwrap_or_else(|| axis(0))
+}
+
+fn closed((low, high): (f64, f64), fixed: (bool, bool), max_ticks: usize, min_used: f64) -> Axis {
     let axis = value_axis(low, high, fixed, max_ticks);
     let margin = MARGIN * (high - low);
     let near_low = if low == 0.0 { 0.0 } else { low - margin };
@@ -236,6 +242,17 @@ mod tests {
         let axis = value_axis(-0.75, 0.25, (false, false), 6);
         assert_eq!(texts(&axis), ["−0.8", "−0.6", "−0.4", "−0.2", "0.0", "0.2", "0.4"]);
         assert_eq!(texts(&value_axis(0.0, 4.2, (false, false), 5)), ["0", "1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn close_axis_has_two_ticks() {
+        for max_ticks in 1..6 {
+            for (low, high) in [(-0.22, 0.25), (-0.02, 0.99), (0.3, 0.49), (-7.0, 2.0)] {
+                let axis = close_axis((low, high), (false, false), max_ticks, MIN_USED);
+                assert!(axis.ticks.len() >= 2, "{low} {high} {max_ticks}: {axis:?}");
+                assert!(axis.ticks.len() <= max_ticks.max(3) + 2, "{axis:?}");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::row_chart::{BarRow, RowChart};
 use super::titles::{ShortNames, alike, footer, quantity, y_title};
 use super::{ChartOptions, Picture, StatsChart, XAxis, with_largest_spread};
 use entropy_history::history::Comparison;
-use entropy_history::label::shorten_middle;
+use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
 use entropy_history::stats::{Analysis, RunStats};
 
@@ -39,7 +39,8 @@ pub fn bars(
     let rows_to_show = shown.iter().filter(|shown| **shown).count();
     let subtitle = subtitle(comparison, chart.options, &names);
 
-    let axis_name = y_title(comparison, options);
+    let given = options.value_label.as_ref().map(|label| visible(label).into_owned());
+    let axis_name = given.or_else(|| y_title(comparison, options)).filter(|name| !name.is_empty());
     let axis_height = match (options.stats_chart, &axis_name) {
         (StatsChart::Bars, _) => 0.0,
         (StatsChart::Ranges, None) => TICKS,

@@ -15,7 +15,7 @@ mod reference_lines;
 mod room;
 mod rounds;
 
-pub use beside::Beside;
+pub use beside::{Beside, line_chart_size, min_line_chart_height};
 use curve::{Curve, CurveSource, smoothed};
 use reference_lines::reference_lines;
 use room::Room;
@@ -24,7 +24,7 @@ use super::axis::{range, step_axis};
 use super::canvas::{Drawing, Layer};
 use super::context::ChartContext;
 use super::fonts::Fonts;
-use super::legend::{LEGEND_GAP, LINE_HEIGHT, LegendGrid, MAX_NAMED_AT_END};
+use super::legend::{LEGEND_GAP, LINE_HEIGHT, MAX_NAMED_AT_END};
 use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
     PlotArea, base_line, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks,
@@ -244,16 +244,14 @@ fn lay_out<'a>(
     let mut room = Room::new(&curves, area);
     let names = match (&legend, legend_place) {
         (Some(legend), LegendPlace::Inside) => {
-            let corner = curve_names::emptiest_corner(legend, &mut room);
-            if corner.1.is_some() {
+            let corner = legend.emptiest_corner(&area, |bounds| room.covered(bounds));
+            room.take(corner.bounds);
+            if corner.covering.is_some() {
                 warnings.push("the legend covers a part of the curves in every corner".to_owned());
             }
-            Some(curve_names::legend_layer(legend, &curves, corner, chart))
+            Some(curve_names::legend_layer(legend, &curves, Some(&corner), &area, chart))
         }
-        (Some(legend), _) => {
-            let place = (LegendGrid::beside(&area), None);
-            Some(curve_names::legend_layer(legend, &curves, place, chart))
-        }
+        (Some(legend), _) => Some(curve_names::legend_layer(legend, &curves, None, &area, chart)),
         (None, LegendPlace::None) => None,
         (None, _) => Some(curve_names::end_names(&curves, &mut room, metrics.leader, chart)),
     };

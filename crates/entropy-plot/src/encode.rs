@@ -1,4 +1,4 @@
-//! Encodes drawings: SVG directly, PNG with resvg, PDF with krilla.
+//! Encodes drawings: SVG directly, PNG and sixels with resvg, PDF with krilla.
 //!
 //! A picture for print has tens of millions of pixels, so it is never in memory as a whole: threads render
 //! bands of rows while another thread compresses them.
@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::canvas::{Drawing, Edges};
 use super::fonts::{Fonts, Weight, font_face};
 use super::metrics::PX_PER_INCH;
+use super::sixel::sixel;
 use super::theme::Rgb;
 
 /// A picture file format.
@@ -23,6 +24,8 @@ pub enum Encoding {
     Svg(SvgText),
     /// A page with embedded fonts.
     Pdf,
+    /// A pixel image of at most 256 colours, as text for terminals.
+    Sixel,
 }
 
 /// How an SVG has its texts.
@@ -72,14 +75,15 @@ const HARD_EDGES_DPI: f64 = 150.0;
 /// Largest width and height in pixels.
 const MAX_SIDE: u32 = 60_000;
 
-/// Encodes a drawing; only PNG uses `dpi`.
+/// Encodes a drawing; only PNG and sixels use `dpi`.
 pub fn encode(
     drawing: &Drawing,
     fonts: &Fonts,
     encoding: Encoding,
     dpi: f64,
 ) -> Result<Vec<u8>, EncodeError> {
-    let hard_edges = encoding == Encoding::Png && dpi >= HARD_EDGES_DPI;
+    let is_raster = matches!(encoding, Encoding::Png | Encoding::Sixel);
+    let hard_edges = is_raster && dpi >= HARD_EDGES_DPI;
     let svg = drawing.to_svg(fonts, if hard_edges { Edges::Hard } else { Edges::Smooth });
     match encoding {
         Encoding::Svg(SvgText::Named) => return Ok(svg.into_bytes()),
@@ -97,6 +101,7 @@ pub fn encode(
             Ok(tree.to_string(&options).into_bytes())
         }
         Encoding::Png => png(&tree, drawing, dpi, band),
+        Encoding::Sixel => sixels(&tree, drawing, dpi),
     }
 }
 
@@ -117,17 +122,44 @@ fn library(error: impl std::fmt::Display) -> EncodeError {
     EncodeError::Library(error.to_string())
 }
 
-fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>, EncodeError> {
+/// Width and height of a picture in pixels.
+///
+/// # Errors
+/// When it has too many, or none.
+fn pixel_size(drawing: &Drawing, dpi: f64) -> Result<(u32, u32), EncodeError> {
     let pixels = |px: f64| (px * dpi / drawing.px_per_inch).round() as u32;
     let (width, height) = (pixels(drawing.width), pixels(drawing.height));
     if width.max(height) > MAX_SIDE || width.min(height) == 0 {
         return Err(EncodeError::TooLarge { width, height });
     }
+    Ok((width, height))
+}
+
+/// The background, which nothing covers in a transparent picture.
+fn background(drawing: &Drawing) -> Color {
+    let Rgb(r, g, b) = drawing.background;
+    Color::from_rgba8(r, g, b, if drawing.on_dark.is_some() { 0 } else { 255 })
+}
+
+/// A picture for a screen, which is small enough for one piece of memory.
+fn sixels(tree: &Tree, drawing: &Drawing, dpi: f64) -> Result<Vec<u8>, EncodeError> {
+    let (width, height) = pixel_size(drawing, dpi)?;
+    let too_large = EncodeError::TooLarge { width, height };
+    let mut pixels = Pixmap::new(width, height).ok_or(too_large)?;
+    pixels.fill(background(drawing));
+    let scale = (dpi / PX_PER_INCH) as f32;
+    resvg::render(tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    let mut rgba = vec![0; pixels.data().len()];
+    undo_premultiplication(pixels.data(), &mut rgba);
+    Ok(sixel(&rgba, width as usize))
+}
+
+fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>, EncodeError> {
+    let (width, height) = pixel_size(drawing, dpi)?;
     let rows = (band / (4 * width as usize)).clamp(1, height as usize) as u32;
     let scale = (dpi / PX_PER_INCH) as f32;
     let is_transparent = drawing.on_dark.is_some();
-    let (Rgb(r, g, b), alpha) = (drawing.background, if is_transparent { 0 } else { 255 });
-    let background = Color::from_rgba8(r, g, b, alpha);
+    let background = background(drawing);
 
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);

@@ -3,16 +3,16 @@
 //! A curve is thick over the entropies of its run and thin from there to H = 0, where a ring marks the ceiling
 //! if the axis starts at 0. With few runs, the curve fitted to the first third of the steps is drawn dashed.
 
+mod names;
+
 use std::collections::HashSet;
 
 use super::axis::{Axis, range, value_axis};
-use super::canvas::{Anchor, Layer, Mark, TextFormat};
+use super::canvas::{Layer, Mark};
 use super::context::ChartContext;
-use super::fonts::{Fonts, Weight};
+use super::fonts::Fonts;
 use super::geometry::{Xy, clip_y};
-use super::legend::{
-    LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader, spread_labels,
-};
+use super::legend::{LINE_HEIGHT, MAX_NAMED_AT_END};
 use super::metrics::{BODY, PictureSize};
 use super::plot_area::{PlotArea, grid, left_edge, tick_count, x_ticks, y_axis_title};
 use super::stroke::{StrokeStyle, dashes, ring};
@@ -20,9 +20,9 @@ use super::theme::{STYLES, Style};
 use super::titles::{ShortNames, footer, header, kinds};
 use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
 use entropy_history::history::Comparison;
-use entropy_history::label::{shorten_middle, visible};
-use entropy_history::number::short;
+use entropy_history::label::visible;
 use entropy_history::stats::law::{Law, LawCurve, LawPair, pairs};
+use names::LawNames;
 
 /// Up to this many runs show the curve that was fitted to the first third of their steps.
 const MAX_WITH_HOLD_OUT: usize = 3;
@@ -97,11 +97,8 @@ pub fn law(
     title_marks.extend(footer);
     let (top, bottom) = (below_header + metrics.plot_margin, above_footer - 3.0 * BODY);
 
-    let at_end = !many && rows.len() as f64 * ENTRY_HEIGHT <= bottom - top + ENTRY_HEIGHT;
-    let names = match at_end {
-        true => LawNames::fit_at_ends(&mut rows, chart, width),
-        false => LawNames::lay_out_legend(&mut rows, chart, width, bottom - top),
-    };
+    let mut warnings = Vec::new();
+    let names = LawNames::place(&mut rows, chart, (width, bottom - top), &mut warnings);
     let right = width - metrics.pad - names.width(chart);
 
     let max_ticks = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
@@ -115,6 +112,7 @@ pub fn law(
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
     layers.push(y_axis_title(&y_title, &area, chart));
+    let frame = layers.len();
     let dots = rows.iter().flat_map(|row| dots(row, many, &area, chart.options));
     layers.push(Layer { name: "steps".to_owned(), marks: dots.collect() });
     let with_hold_out = rows.len() <= MAX_WITH_HOLD_OUT;
@@ -130,9 +128,9 @@ pub fn law(
     layers.push(Layer { name: "other runs".to_owned(), marks: unstyled });
     layers.extend(curves);
     layers.retain(|layer| !layer.marks.is_empty());
-    let marks = names.marks(&rows, &area, chart);
+    let marks = names.marks(&rows, &layers[frame..], &area, chart, &mut warnings);
     layers.push(Layer { name: "names".to_owned(), marks });
-    Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() })
+    Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings })
 }
 
 /// The title beside the y axis: the user's, or the keys of the rewards.
@@ -291,127 +289,4 @@ fn curve_points(curve: &LawCurve, (from, to): (f64, f64), area: &PlotArea) -> Ve
     };
     let points: Vec<Xy> = (0..=PIECES).map(point).filter(|at| at.1.is_finite()).collect();
     if points.is_empty() { Vec::new() } else { clip_y(&points, area.top, area.bottom) }
-}
-
-/// Descriptions of a fit from long to short, such as `0.83 − 0.021·e^H, R² 0.91, 0.81 at H = 0`.
-fn descriptions(law: &Law) -> Vec<String> {
-    let (Some(curve), Some(ceiling)) = (law.curve(), law.ceiling) else {
-        return vec!["no fit".to_owned()];
-    };
-    let sign = if curve.a < 0.0 { '+' } else { '−' };
-    let r2 = law.r2.map_or(String::new(), |r2| format!(", R² {}", short(r2)));
-    let ceiling = short(ceiling.estimate);
-    let equation = format!("{} {sign} {}·e^H", short(curve.b), short(curve.a.abs()));
-    vec![
-        format!("{equation}{r2}, {ceiling} at H = 0"),
-        format!("{equation}{r2}"),
-        equation,
-        format!("{ceiling} at H = 0"),
-    ]
-}
-
-/// The names of the curves: with equations at the ends of the curves, or in a legend next to the plot.
-enum LawNames {
-    AtEnds { equations: Vec<String>, width: f64 },
-    Legend(LegendGrid),
-}
-
-impl LawNames {
-    /// Shortens names and equations for the ends of the curves.
-    fn fit_at_ends(rows: &mut [LawRow<'_>], chart: ChartContext<'_>, width: f64) -> LawNames {
-        let max_width = 0.34 * width;
-        let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
-        let equation_width = |t: &str| chart.text_width(t, SMALL);
-        let mut equations = Vec::new();
-        let mut widest: f64 = 0.0;
-        for row in rows {
-            row.name = shorten_middle(&row.name, |t| name_width(t) <= max_width);
-            let mut texts = descriptions(row.law);
-            let fitting = texts.iter().position(|t| equation_width(t) <= max_width);
-            let text = texts.swap_remove(fitting.unwrap_or(texts.len() - 1));
-            let equation = shorten_middle(&text, |t| equation_width(t) <= max_width);
-            widest = widest.max(name_width(&row.name)).max(equation_width(&equation));
-            equations.push(equation);
-        }
-        LawNames::AtEnds { equations, width: widest }
-    }
-
-    /// Chooses rows, columns and font size of a legend, and shortens the names to fit.
-    fn lay_out_legend(
-        rows: &mut [LawRow<'_>],
-        chart: ChartContext<'_>,
-        width: f64,
-        height: f64,
-    ) -> LawNames {
-        const SWATCH: f64 = 28.0;
-        let listed = rows.iter().filter(|row| row.style.is_some()).count();
-        let entries = listed + usize::from(rows.len() > listed);
-        let mut size = BODY;
-        let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
-        while rows_at(size) * 2 < entries && size > 10.0 {
-            size -= 0.4;
-        }
-        let row_count = rows_at(size).min(entries);
-        let columns = entries.div_ceil(row_count).min(2);
-        let max_width = 0.36 * width / columns as f64 - SWATCH - 12.0;
-        let text_width = |t: &str| chart.text_width(t, size);
-        let mut widest = text_width(&format!("and {} more", rows.len()));
-        for row in rows.iter_mut().filter(|row| row.style.is_some()) {
-            row.name = shorten_middle(&row.name, |t| text_width(t) <= max_width);
-            widest = widest.max(text_width(&row.name));
-        }
-        let column_width = SWATCH + widest + 12.0;
-        let swatch = SWATCH;
-        LawNames::Legend(LegendGrid { rows: row_count, columns, column_width, size, swatch })
-    }
-
-    /// The width in px right of the plot area, with the gap.
-    fn width(&self, chart: ChartContext<'_>) -> f64 {
-        match self {
-            LawNames::AtEnds { width, .. } => width + chart.metrics().leader,
-            LawNames::Legend(legend) => legend.width() + LEGEND_GAP,
-        }
-    }
-
-    fn marks(&self, rows: &[LawRow<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Vec<Mark> {
-        match self {
-            LawNames::AtEnds { equations, .. } => end_names(rows, equations, area, chart),
-            LawNames::Legend(legend) => {
-                let entries = rows.iter().filter_map(|row| {
-                    Some(LegendEntry { name: &row.name, style: row.style?, end: row.end })
-                });
-                legend.marks(entries.collect(), rows.len(), LegendGrid::beside(area), chart)
-            }
-        }
-    }
-}
-
-/// The names with their equations at the ends of the curves, pushed apart where ends are close.
-fn end_names(
-    rows: &[LawRow<'_>],
-    equations: &[String],
-    area: &PlotArea,
-    chart: ChartContext<'_>,
-) -> Vec<Mark> {
-    let x = area.right + chart.metrics().leader;
-    // A run without a curve inside the plot area has its name at the bottom.
-    let label = |(row, equation)| {
-        let row: &LawRow<'_> = row;
-        Some((row.end.map_or(area.bottom, |end| end.1), (row, row.style?, equation)))
-    };
-    let labels = rows.iter().zip(equations).filter_map(label).collect();
-    let (mut marks, mut names) = (Vec::new(), Vec::new());
-    for (y, (row, style, equation)) in spread_labels(labels, ENTRY_HEIGHT, area) {
-        if let Some(end) = row.end {
-            let colour = style.line.over(chart.theme().background, 0.55);
-            let colours = (colour, chart.theme().unstyled);
-            marks.extend(leader(end, (x, y), area, colours));
-        }
-        let format = TextFormat::semi_bold(BODY, style.name);
-        names.push(chart.text(&row.name, (x, y - 0.14 * BODY), Anchor::Start, format));
-        let format = TextFormat::regular(SMALL, chart.theme().muted);
-        names.push(chart.text(equation, (x, y + 1.1 * SMALL), Anchor::Start, format));
-    }
-    marks.extend(names);
-    marks
 }

@@ -2,7 +2,7 @@
 
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
-use super::geometry::Xy;
+use super::geometry::{Bounds, Xy};
 use super::label_layout::push_apart;
 use super::metrics::BODY;
 use super::plot_area::PlotArea;
@@ -16,8 +16,9 @@ pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// Distance in px from the plot area to a legend next to it.
 pub(super) const LEGEND_GAP: f64 = 24.0;
 
-/// A line that ends farther than this from the right edge of the plot, in px, has a dotted grey leader: one in its
-/// colour would look like data.
+/// Distance in px between two columns of a legend.
+pub(super) const SWATCH_MARGIN: f64 = 12.0;
+/// A line that ends farther than this from the right edge of the plot, in px, has a leader that is dotted across the plot.
 const EARLY: f64 = 12.0;
 /// On and off lengths in px of dotted lines.
 pub(super) const DOTS: [f64; 2] = [0.5, 3.5];
@@ -27,18 +28,17 @@ pub(super) fn ends_early(end: Xy, area: &PlotArea) -> bool {
     end.0 < area.right - EARLY
 }
 
-/// The thin line from the end of a curve to its name at `name`: in `colour`, or dotted in `grey` across the plot.
+/// The thin line from the end of a curve to its name at `name`: in `colour`, but dotted in `grey` across the plot, where a line in the
+/// curve's colour would look like data.
 pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, (colour, grey): (Rgb, Rgb)) -> Vec<Mark> {
-    let bend = end.0.max(area.right + 4.0);
-    let mut line = vec![(end.0 + 2.0, end.1)];
-    if bend > end.0 + 6.0 {
-        line.push((bend, end.1));
+    let (from, bend) = ((end.0 + 2.0, end.1), (end.0.max(area.right + 4.0), end.1));
+    let to = (name.0 - 6.0, name.1);
+    if ends_early(end, area) {
+        let across = StrokeStyle { width: 1.0, colour: grey, dash: &DOTS }.marks(&[from, bend]);
+        return across.into_iter().chain([Mark::Line(vec![bend, to], 0.9, colour)]).collect();
     }
-    line.push((name.0 - 6.0, name.1));
-    match ends_early(end, area) {
-        true => StrokeStyle { width: 1.0, colour: grey, dash: &DOTS }.marks(&line),
-        false => vec![Mark::Line(line, 0.9, colour)],
-    }
+    let line = if bend.0 > end.0 + 6.0 { vec![from, bend, to] } else { vec![from, to] };
+    vec![Mark::Line(line, 0.9, colour)]
 }
 
 /// Places labels of this height in px as near as possible to the y of their line ends: sorts them by y and pushes
@@ -61,6 +61,26 @@ pub(super) struct LegendEntry<'a> {
     pub(super) style: Style,
     /// Where the line ends, in px; `None` for a line outside the plot area.
     pub(super) end: Option<Xy>,
+}
+
+/// The place of a legend inside a plot area.
+pub(super) struct LegendCorner {
+    /// The middle of the left end of the first row.
+    pub(super) origin: Xy,
+    /// The box of the legend.
+    pub(super) bounds: Bounds,
+    /// The box, if it covers a part of the plot.
+    pub(super) covering: Option<Bounds>,
+}
+
+impl LegendCorner {
+    /// The ground of a legend that covers a part of the plot, which is faint below it so that the names can be read.
+    pub(super) fn ground(&self, chart: ChartContext<'_>) -> Option<Mark> {
+        const OPACITY: f64 = 0.85;
+        let (left, top, right, bottom) = self.covering?;
+        let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
+        Some(Mark::TranslucentRegion(corners, chart.theme().background, OPACITY))
+    }
 }
 
 /// The grid of a legend: entries fill one column after the other. Lengths are in px.
@@ -87,6 +107,28 @@ impl LegendGrid {
     /// The middle of the left end of the first row of a legend right of a plot area.
     pub(super) fn beside(area: &PlotArea) -> Xy {
         (area.right + LEGEND_GAP, area.top)
+    }
+
+    /// The corner of a plot area where the legend covers the least, which `covered` measures.
+    pub(super) fn emptiest_corner(
+        &self,
+        area: &PlotArea,
+        covered: impl Fn(Bounds) -> f64,
+    ) -> LegendCorner {
+        const MARGIN: f64 = 6.0;
+        let (width, height) = (self.width() - SWATCH_MARGIN, self.height());
+        let lefts = [area.right - MARGIN - width, area.left + MARGIN];
+        let tops = [area.top + MARGIN, area.bottom - MARGIN - height];
+        let corners = tops.iter().flat_map(|top| lefts.map(|left| (left.max(area.left), *top)));
+        let bounds = |(left, top): Xy| (left, top, left + width, top + height);
+        let covers = |corner: &Xy| covered(bounds(*corner));
+        let best = corners.min_by(|a, b| covers(a).total_cmp(&covers(b)));
+        let best = best.unwrap_or((area.left, area.top));
+        LegendCorner {
+            origin: (best.0, best.1 + height / (2.0 * self.rows as f64)),
+            bounds: bounds(best),
+            covering: (covers(&best) > 0.0).then_some(bounds(best)),
+        }
     }
 
     /// The marks of the legend whose first row begins at `origin`, in the order in which the lines end. `total` counts all lines; those without

@@ -25,6 +25,7 @@ mod plot_area;
 mod ranges;
 mod row_chart;
 mod run_styles;
+mod sixel;
 mod stroke;
 pub mod theme;
 mod titles;
@@ -32,7 +33,7 @@ mod titles;
 pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
-pub use curves::{Beside, Curves};
+pub use curves::{Beside, Curves, line_chart_size, min_line_chart_height};
 pub use encode::{EncodeError, Encoding, SvgText, encode};
 pub use fonts::Fonts;
 pub use forest::{forest, has_differences};
@@ -71,6 +72,8 @@ pub struct ChartOptions {
     pub footer: Option<String>,
     /// Name of the x axis; `None` lets the chart choose.
     pub x_label: Option<String>,
+    /// Name of the axis of values below rows, such as those of statistics; `None` for that of the y axis.
+    pub value_label: Option<String>,
     /// What is around the plot, and how large type and lines are.
     pub look: Look,
     /// Where the names of the lines of line charts are.
@@ -118,6 +121,7 @@ impl Default for ChartOptions {
             thresholds: Thresholds::default(),
             lines: Vec::new(),
             x_label: None,
+            value_label: None,
             y_label: None,
             scale: ValueScale::Linear,
             smoothing: Smoothing::None,

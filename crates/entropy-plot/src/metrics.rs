@@ -5,7 +5,7 @@ use super::ChartOptions;
 /// Font size in px of names, ticks and values. A picture has more pixels per inch where it must be smaller.
 pub(super) const BODY: f64 = 12.6;
 /// Width and height of a line chart in inches, unless the user sets a size.
-const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
+pub(super) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Pixels per inch, as in CSS.
 pub(super) const PX_PER_INCH: f64 = 96.0;
 /// Points per inch.

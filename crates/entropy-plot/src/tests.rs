@@ -669,6 +669,42 @@ fn law_shows_its_equation_and_ceiling() {
     assert!(contains_text("dashed: fitted to the first third of the steps"));
 }
 
+#[test]
+fn law_has_its_names_where_the_legend_is_wanted() {
+    let comparison = comparison(3, |i| format!("run_{i}"));
+    let laws = laws_of(&comparison);
+    let picture = |legend| {
+        law_picture(&comparison, &laws, &ChartOptions { legend, ..ChartOptions::default() })
+    };
+    let names = |picture: &Picture| -> Vec<(f64, f64)> {
+        let texts = picture.drawing.texts().filter(|t| t.text.starts_with("run_"));
+        texts.map(|t| (t.at.0, t.at.1)).collect()
+    };
+    let right_of = |picture: &Picture| {
+        let dots = picture.drawing.layers.iter().find(|layer| layer.name == "steps").unwrap();
+        let x = dots.marks.iter().map(|mark| match mark {
+            Mark::Disc(at, ..) => at.0,
+            _ => f64::MIN,
+        });
+        let last = x.fold(f64::MIN, f64::max);
+        names(picture).iter().all(|at| at.0 > last)
+    };
+    let equations =
+        |picture: &Picture| picture.drawing.texts().filter(|t| t.text.contains("·e^H, R²")).count();
+    let ends = picture(LegendPlace::Ends);
+    assert!(names(&ends).len() == 3 && right_of(&ends) && equations(&ends) == 3);
+    let right = picture(LegendPlace::Right);
+    assert!(names(&right).len() == 3 && right_of(&right) && equations(&right) == 0);
+    let inside = picture(LegendPlace::Inside);
+    assert!(names(&inside).len() == 3 && !right_of(&inside));
+    assert_eq!(names(&picture(LegendPlace::None)), []);
+    let many = self::comparison(12, |i| format!("run_{i}"));
+    let size = Some((5.0, 2.0));
+    let options = ChartOptions { legend: LegendPlace::Ends, size, ..ChartOptions::default() };
+    let crowded = law_picture(&many, &laws_of(&many), &options);
+    assert_eq!(crowded.warnings, ["12 names do not fit at the line ends: they are in a legend"]);
+}
+
 /// A picture of group `a`, the first and the third run, and group `b`, the second.
 fn two_groups(
     runs: Vec<Run>,
@@ -715,7 +751,10 @@ fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
         &ChartOptions { groups: Some(grouped), ..ChartOptions::default() },
     );
     assert!(contains_text(&curves, "all, n = 3"));
-    assert!(contains_text(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
+    assert!(contains_text(
+        &curves,
+        "dashed, lighter: fewer runs (all: n\u{a0}=\u{a0}3, 2 from step 61)"
+    ));
     let opacities: Vec<f64> =
         translucent_regions(&curves).iter().map(|(_, opacity)| *opacity).collect();
     assert_eq!(opacities, [0.18, 0.09], "a single run has no band");

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::links::{directory_of, follow_links};
 use crate::temporary::TemporaryFile;
-pub use crate::temporary::remove_temporary_files_on_signals;
+pub use crate::temporary::{SignalDelay, remove_temporary_files_on_signals};
 
 /// The files that this process reads: no output may replace them.
 static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());

@@ -187,6 +187,19 @@ pub fn remove_temporary_files_on_signals() -> io::Result<()> {
     Ok(())
 }
 
+/// Until this is dropped, a signal that would end the process waits. While it is held, no file can be written.
+#[derive(Debug)]
+pub struct SignalDelay(
+    #[allow(dead_code, reason = "held for its lock")] MutexGuard<'static, BTreeSet<PathBuf>>,
+);
+
+impl SignalDelay {
+    /// Makes the signals of [`remove_temporary_files_on_signals`] wait, for a moment in which the process must not end.
+    pub fn start() -> SignalDelay {
+        SignalDelay(names())
+    }
+}
+
 /// Whether the process was started with a signal ignored, as a shell script starts background jobs. It must stay
 /// ignored. Only Linux shows it.
 #[cfg(unix)]

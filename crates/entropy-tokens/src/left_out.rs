@@ -36,6 +36,12 @@ pub enum Reason {
     BadLogProb,
     /// A single token has no entropy.
     TokenWithoutEntropy,
+    /// A single token has no scored log-prob.
+    TokenWithoutLogProb,
+    /// An entropy is below 0.
+    EntropyBelowZero,
+    /// A log-prob, scored or the sampler's, is above 0.
+    LogProbAboveZero,
     /// The step is not a whole number.
     BadStep,
     /// The reward is a text.
@@ -61,6 +67,10 @@ pub enum Scope {
     Responses,
     /// Single tokens.
     Tokens,
+    /// Single log-probs: the token counts in all numbers without them.
+    LogProbs,
+    /// Nothing: the value cannot be right, but counts.
+    Nothing,
     /// Single values of columns such as `kl`.
     Values,
     /// The responses' rewards.
@@ -78,6 +88,8 @@ impl Reason {
     pub fn scope(self) -> Scope {
         match self {
             Reason::TokenWithoutEntropy => Scope::Tokens,
+            Reason::TokenWithoutLogProb => Scope::LogProbs,
+            Reason::EntropyBelowZero | Reason::LogProbAboveZero => Scope::Nothing,
             Reason::TextReward | Reason::NestedReward | Reason::NoReward => Scope::Rewards,
             Reason::BadAdvantage => Scope::Advantages,
             Reason::BadSampler => Scope::Sampler,
@@ -104,6 +116,9 @@ impl Reason {
             Reason::BadEntropy => "an entropy that is NaN or infinite",
             Reason::BadLogProb => "a log-prob that is NaN or +∞",
             Reason::TokenWithoutEntropy => "an entropy of null",
+            Reason::TokenWithoutLogProb => "a scored log-prob of null",
+            Reason::EntropyBelowZero => "an entropy below 0, which is not possible",
+            Reason::LogProbAboveZero => "a log-prob above 0, which is not possible",
             Reason::BadStep => "a step that is not a whole number",
             Reason::TextReward => "a reward that is a text",
             Reason::NestedReward => "a reward that is a list or an object",

@@ -16,13 +16,15 @@ mod read;
 mod response;
 pub mod stats;
 mod table;
+mod twins;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceSection,
-    DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken, GroupSlice, GroupStats,
-    Grouping, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing, OutcomeRule,
-    PERCENTS, PassAtK, Percentile, Section, SharedTokens, StepAnalysis, StepOverlap, StepSlices,
-    TOP_SHARE, Threshold, TokenColumn, TokenName, TopToken, analyse, shared_tokens, slices,
+    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceLeftOut,
+    CovarianceSection, DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken,
+    GroupSlice, GroupStats, Grouping, HISTOGRAM_BINS, KindCount, MismatchLeftOut, MismatchSection,
+    MismatchToken, Missing, OutcomeRule, PERCENTS, PassAtK, Percentile, Section, SharedTokens,
+    StepAnalysis, StepLeftOut, StepOverlap, StepSlices, TOP_SHARE, Threshold, TokenColumn,
+    TokenName, TopToken, analyse, shared_tokens, slices,
 };
 pub use change::{
     Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, SignAgreement,
@@ -35,3 +37,4 @@ pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
 pub use response::{Advantage, Response};
 pub use table::{EXACT_TOKENS, TokenKind, TokenTable, UsedNames};
+pub use twins::have_same_responses;

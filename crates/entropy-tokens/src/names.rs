@@ -4,9 +4,12 @@
 //! | --- | --- | --- | --- | --- |
 //! | `compute --tokens-out` | `response_token_ids` | `log_probs` | in `dump`, as the prompt file named them | `response_mask` |
 //! | prime-rl, token export | `token_ids` of prompt and response | `trainer_logprobs` | `inference_logprobs` | `loss_mask` |
-//! | NeMo-RL, `train_data_step*.jsonl` | `token_ids`, padded to `input_lengths` | `prev_logprobs` | `generation_logprobs` | `token_loss_mask` |
+//! | NeMo-RL from 0.6, `train_data_step*.jsonl` | `token_ids`, padded to `input_lengths` | `prev_logprobs` | `generation_logprobs` | `token_loss_mask` |
 //! | verl | `response_ids`, `responses`, `input_ids` | `old_log_probs` | `rollout_log_probs` | `response_mask`, `loss_mask` |
 //! | slime | `tokens` of prompt and response | `log_probs` | `rollout_log_probs` | `loss_mask`, of the response |
+//!
+//! NeMo-RL's `idx` is the number of the row (`Logger.log_batched_dict_as_jsonl`, 0.3 to 0.7), not that of the prompt. Up to
+//! 0.5 its rows have no token ids.
 
 use entropy_history::dump::column_names;
 pub(crate) use entropy_history::dump::column_names::{
@@ -77,7 +80,7 @@ pub const REWARDS: [&str; 11] = [
 ];
 
 /// What names the prompt of a response, so that all of its responses form a group.
-pub(crate) const GROUPS: [&str; 9] = [
+pub(crate) const GROUPS: [&str; 8] = [
     "group_index",
     "group_id",
     "prompt_id",
@@ -86,12 +89,16 @@ pub(crate) const GROUPS: [&str; 9] = [
     "problem_id",
     "example_id",
     "prompt_idx",
-    "idx",
 ];
 
 /// The training step.
 pub(crate) const STEPS: [&str; 5] =
-    ["export_step", "step", "global_step", "train_step", "rollout_id"];
+    ["export_step", "step", "global_step", "train_step", ROLLOUT_ID];
+
+/// In slime's samples, from 0.3.1 on, the id of the execution that a sample comes from, or null (`Sample.rollout_id`).
+pub(crate) const ROLLOUT_ID: &str = "rollout_id";
+/// A key that these samples have.
+pub(crate) const OF_SLIME_SAMPLE: &str = "weight_versions";
 
 /// The text of a response.
 pub(crate) const RESPONSE_TEXTS: [&str; 5] =

@@ -35,6 +35,8 @@ pub struct Response {
     /// Sum and number of its finite log-probs.
     pub(crate) log_prob_sum: f64,
     pub(crate) log_prob_count: u32,
+    /// Number of its log-probs that are null.
+    pub(crate) log_probs_missing: u32,
     /// What names it: its id, or the rank and the number of its sequence.
     pub(crate) id: Option<Box<str>>,
     /// The value of the column that names its prompt.

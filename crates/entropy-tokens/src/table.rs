@@ -96,7 +96,6 @@ pub struct TokenTable {
     columns: Vec<String>,
     tokens: usize,
     is_rounded: bool,
-    negative: u64,
 }
 
 /// The sizes of a table at some time.
@@ -108,7 +107,6 @@ pub(crate) struct TableMark {
     responses: usize,
     worst: usize,
     tokens: usize,
-    negative: u64,
     names: UsedNames,
 }
 
@@ -123,7 +121,6 @@ pub(crate) struct Batch {
     pub(crate) left_out: LeftOutCounts,
     pub(crate) names: UsedNames,
     pub(crate) columns: Vec<String>,
-    pub(crate) negative: u64,
 }
 
 impl TokenTable {
@@ -142,7 +139,6 @@ impl TokenTable {
             responses: self.responses.len(),
             worst: self.worst.len(),
             tokens: self.tokens,
-            negative: self.negative,
             names: self.names.clone(),
         }
     }
@@ -163,7 +159,7 @@ impl TokenTable {
         self.segments.truncate(mark.segments);
         self.responses.truncate(mark.responses);
         self.worst.truncate(mark.worst);
-        (self.tokens, self.negative, self.names) = (mark.tokens, mark.negative, mark.names);
+        (self.tokens, self.names) = (mark.tokens, mark.names);
     }
 
     /// Adds the responses of a batch to the last source.
@@ -209,7 +205,6 @@ impl TokenTable {
         self.left_out.append(batch.left_out);
         self.names.append(batch.names);
         batch.columns.iter().for_each(|name| note(&mut self.columns, name));
-        self.negative += batch.negative;
     }
 
     /// The index of the kind of an id without a text, which is added if it is new.
@@ -288,11 +283,6 @@ impl TokenTable {
         self.is_rounded
     }
 
-    /// Number of entropies below 0, which are invalid.
-    pub fn negative(&self) -> u64 {
-        self.negative
-    }
-
     /// The token ids with several texts, which tokenizers of their own have: how many, and how many ids have a text.
     pub fn ids_with_several_texts(&self) -> (usize, usize) {
         let mut texts: HashMap<u32, usize> = HashMap::new();
@@ -319,7 +309,7 @@ impl TokenTable {
         response.has_entropies.then(|| segment.entropies.slice(response.range()))
     }
 
-    /// The scored log-probs of a response, −∞ for a probability of 0; `None` if the dump has none.
+    /// The scored log-probs of a response, −∞ for a probability of 0, NaN for null; `None` if the dump has none.
     pub fn log_probs(&self, response: &Response) -> Option<Floats<'_>> {
         let segment = &self.segments[response.segment as usize];
         response.has_log_probs.then(|| segment.log_probs.slice(response.range()))

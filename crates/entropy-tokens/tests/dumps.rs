@@ -210,6 +210,103 @@ fn bare_nan_is_left_out_and_null_leaves_out_one_token() {
 }
 
 #[test]
+fn log_prob_of_null_is_missing_and_one_of_minus_infinity_is_a_probability_of_0() {
+    let sampled = json!({"generation_logprobs": [-2.0, -0.5], "advantages": 1.0});
+    let null = line(&sampled).replace("\"log_probs\":[-2.5", "\"log_probs\":[null");
+    let zero = line(&sampled).replace("\"log_probs\":[-2.5", "\"log_probs\":[-Infinity");
+    let found = table(&[null, zero, line(&sampled)].concat());
+    let first = "dump: line 1, step 1: \"log_probs\" of 1 of 2 tokens".to_owned();
+    assert_eq!(left_out(&found), [(Reason::TokenWithoutLogProb, 1, first)]);
+    let step = &analyse(&found, &AnalysisOptions::default()).steps[0];
+    let covariance = step.left_out.covariance;
+    assert_eq!((covariance.tokens_without_log_prob, covariance.impossible_tokens), (1, 1));
+    let mismatch = step.left_out.mismatch.tokens;
+    assert_eq!((mismatch.tokens_without_scored, mismatch.impossible_tokens), (1, 1));
+    assert_eq!(step.covariance.as_ref().unwrap().covariance.tokens, 4);
+    assert_eq!(step.mean_log_prob, Some((-0.5 - 0.5 - 2.5 - 0.5) / 4.0));
+    assert_eq!(step.entropy.as_ref().unwrap().tokens, 6, "their entropies count");
+}
+
+#[test]
+fn impossible_values_are_counted_with_their_place_and_kept() {
+    let rows = [
+        json!({}),
+        json!({"log_probs": [-0.5, 0.35], "generation_logprobs": [1.5, -0.5]}),
+        json!({"entropies": [-0.5, 1.0], "step": 7}),
+        json!({"log_probs": [1e-5, -0.5], "entropies": [-1e-5, 1.0]}), // rounding
+    ];
+    let found = table(&rows.iter().map(line).collect::<String>());
+    let expected = [
+        (Reason::EntropyBelowZero, 1, "dump: line 3, step 7: \"entropies\" of token 1 is -0.5"),
+        (Reason::LogProbAboveZero, 2, "dump: line 2, step 1: \"log_probs\" of token 2 is 0.35"),
+    ];
+    assert_eq!(left_out(&found), expected.map(|(reason, n, first)| (reason, n, first.to_owned())));
+    assert_eq!(found.left_out().responses(), 0);
+    assert_eq!(entropies(&found, 2), [-0.5, 1.0]);
+}
+
+#[test]
+fn steps_without_log_probs_or_entropies_are_counted() {
+    let group = |change: Value| {
+        [0, 1]
+            .map(|reward| {
+                let mut change = change.clone();
+                change["reward"] = reward.into();
+                line(&change)
+            })
+            .concat()
+    };
+    let text = [
+        group(json!({"generation_logprobs": [-2.0, -0.5]})),
+        group(json!({"step": 2, "log_probs": null})),
+        group(json!({"step": 3, "entropies": null})),
+    ];
+    let steps = analyse(&table(&text.concat()), &AnalysisOptions::default()).steps;
+    let counts = steps.iter().map(|step| {
+        let out = &step.left_out;
+        let without_log_probs = out.covariance.responses_without_log_probs;
+        (out.responses_without_entropies, without_log_probs, out.mismatch.responses_without)
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [(0, 0, 0), (0, 2, 2), (2, 0, 2)]);
+    assert!(steps[1].covariance.is_none() && steps[2].mismatch.is_none());
+}
+
+/// Rows that NeMo-RL 0.7.0's own logger wrote: `idx` is the number of the row, and not that of the prompt.
+#[test]
+fn rows_of_nemo_rl_are_grouped_by_their_prompts() {
+    let table = read_fixtures(&["dumps/nemo-rl/train_data_step40.jsonl"], &Columns::default());
+    assert_eq!(left_out(&table), []);
+    assert_eq!(table.names().groups, ["the prompt's token ids"]);
+    assert_eq!(table.names().advantages, ["advantages"]);
+    let step = &analyse(&table, &AnalysisOptions::default()).steps[0];
+    assert_eq!((step.step, step.responses, step.prompts), (40, 4, 2));
+    assert!(step.covariance.as_ref().unwrap().advantages_of_dump);
+    let responses = fixture("token_groups/run.jsonl");
+    let rows = std::fs::read_to_string(responses).unwrap();
+    let rows = rows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lengths: Vec<usize> = rows
+        .filter(|row| row["step"] == 40)
+        .map(|row| row["response_token_ids"].as_array().unwrap().len())
+        .collect();
+    assert!(table.responses().iter().all(|response| lengths.contains(&response.tokens())));
+}
+
+/// `rollout_id` of slime 0.3.1's samples is not the step; it is null unless the rollout function sets it.
+#[test]
+fn id_of_a_slime_sample_is_not_its_step() {
+    let text = std::fs::read_to_string(fixture("dumps/slime-0.3.1/samples.jsonl")).unwrap();
+    assert!(text.contains("\"rollout_id\": null"));
+    for text in [text.clone(), text.replace("\"rollout_id\": null", "\"rollout_id\": 17")] {
+        let table = table(&text);
+        assert_eq!(left_out(&table), []);
+        let analysis = analyse(&table, &AnalysisOptions::default());
+        let [step] = &analysis.steps[..] else { panic!("{:?}", analysis.steps.len()) };
+        assert_eq!((step.step, step.responses, step.prompts), (0, 4, 2));
+        assert!(step.mismatch.is_some());
+    }
+}
+
+#[test]
 fn rewards_that_are_no_numbers_are_counted_and_the_response_is_kept() {
     let rows = [
         json!({"reward": "good"}),

@@ -72,11 +72,12 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Sets the number of threads of libtorch and of the kernels.
+/// Sets the number of threads of libtorch and of the kernels. The calling thread is one of those of the kernels: a token that is sampled alone
+/// takes a hundred small products, and to hand each to other threads, and to sleep until it is done, costs as much as some of them.
 pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
     tch::set_num_threads(threads as i32);
     tch::set_num_interop_threads(1);
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?)
 }
 
 /// libtorch's error message without the C++ backtrace.

@@ -242,3 +242,31 @@ fn shards_of_rows_merge_to_the_groups_of_the_whole() {
         assert!(off < 1e-5, "{key} is off by {off:e}");
     }
 }
+
+#[test]
+fn column_may_be_a_key_inside_an_object() {
+    let tmp = temp_dir();
+    let lines = fs::read_to_string(rollouts()).unwrap();
+    let rows = lines.lines().map(|line| {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        row["extra_info"] = json!({"env": {"name": if row["id"] == 0 { "math" } else { "code" }}});
+        format!("{row}\n")
+    });
+    let prompts = tmp.path().join("nested.jsonl");
+    fs::write(&prompts, rows.collect::<String>()).unwrap();
+    let (row, said) = score(tmp.path(), &prompts, &["--by", "extra_info.env.name"]);
+    assert_group(&row, "extra_info.env.name=math", |id| id == 0);
+    assert_group(&row, "extra_info.env.name=code", |id| id != 0);
+    assert!(!said.contains("no group"), "{said}");
+}
+
+#[test]
+fn plan_checks_the_column() {
+    let tmp = temp_dir();
+    let (model, prompts) = (model("qwen2"), rollouts());
+    let arguments = ["--model", text(&model), "--prompts", text(&prompts), "--step", "1", "--plan"];
+    for (by, words) in [("nothing", "no row of"), ("nothing>0", "no row of")] {
+        let arguments = [&arguments[..], &["--by", by]].concat();
+        assert_rejected(tmp.path(), &arguments, &["cannot group the responses by", words]);
+    }
+}

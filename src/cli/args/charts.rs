@@ -60,6 +60,21 @@ impl ChartArgs {
         }
     }
 
+    /// The flags that are given and that text cannot show: those that choose lines or the look of all, and those
+    /// without which the text shows the same runs.
+    pub(in crate::cli) fn only_for_pictures(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (mut needed, mut rest) = self.picture.only_for_pictures();
+        needed.extend(self.marks.only_for_pictures());
+        needed.extend(self.emphasis.given());
+        let more =
+            [(self.facets.is_given(), "--facet"), (self.groups.is_given(), self.groups.flag())];
+        needed.extend(more.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag));
+        let limits =
+            [(self.values.y_min.is_some(), "--y-min"), (self.values.y_max.is_some(), "--y-max")];
+        rest.extend(limits.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag));
+        (needed, rest)
+    }
+
     /// The options of a chart of these runs.
     pub(in crate::cli) fn options(&self, comparison: &Comparison, x_axis: XAxis) -> ChartOptions {
         ChartOptions {
@@ -69,7 +84,7 @@ impl ChartArgs {
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
-            legend: self.marks.legend(self.picture.style().legend),
+            legend: self.marks.legend(&self.picture),
             thresholds: self.health.thresholds(),
             lines: self.marks.lines(),
             ..self.picture.options(comparison)

@@ -88,8 +88,11 @@ impl SelectArgs {
 }
 
 impl EmphasisArgs {
-    pub(in crate::cli) fn is_given(&self) -> bool {
-        !self.highlight.is_empty() || !self.colours.is_empty()
+    /// The flags that are given.
+    pub(in crate::cli) fn given(&self) -> Vec<&'static str> {
+        let flags =
+            [(!self.highlight.is_empty(), "--highlight"), (!self.colours.is_empty(), "--color")];
+        flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
     }
 
     /// The runs that stand out.

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::PictureArgs;
 use super::values::finite;
 use crate::tui::marks::{LevelLine, Reach};
 use crate::tui::palette::Palette;
@@ -11,7 +12,7 @@ use entropy_plot::{LegendPlace, LineAxis, ReferenceLine};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Curves")]
-pub(in crate::cli) struct MarkArgs {
+pub(in crate::cli) struct LegendArgs {
     /// Names of the lines: ends, right, inside or none [default: ends, or right if they do not fit].
     ///
     /// ends: at the line ends. right: in a legend beside the plot. inside: in a legend in the emptiest corner of the
@@ -24,6 +25,13 @@ pub(in crate::cli) struct MarkArgs {
         hide_short_help = true
     )]
     legend: Option<Place>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Curves")]
+pub(in crate::cli) struct MarkArgs {
+    #[command(flatten)]
+    legend: LegendArgs,
     #[command(flatten)]
     levels: LevelArgs,
     /// Upright line at a step, with a label: --vline 300='new data'; repeatable.
@@ -97,16 +105,30 @@ fn line(text: &str) -> Result<(f64, Option<String>), String> {
     Ok((number, label))
 }
 
-impl MarkArgs {
-    /// Where the names are: as the flag says, else the style.
-    pub(super) fn legend(&self, style: Option<Place>) -> LegendPlace {
-        match self.legend.or(style) {
+impl LegendArgs {
+    /// Where the names are: as the flag says, else the style of the picture.
+    pub(in crate::cli) fn place(&self, picture: &PictureArgs) -> LegendPlace {
+        match self.legend.or(picture.style().legend) {
             None => LegendPlace::Auto,
             Some(Place::None) => LegendPlace::None,
             Some(Place::Inside) => LegendPlace::Inside,
             Some(Place::Right) => LegendPlace::Right,
             Some(Place::Ends) => LegendPlace::Ends,
         }
+    }
+}
+
+impl MarkArgs {
+    /// Where the names are: as the flag says, else the style of the picture.
+    pub(super) fn legend(&self, picture: &PictureArgs) -> LegendPlace {
+        self.legend.place(picture)
+    }
+
+    /// The flags that are given and that text cannot show.
+    pub(in crate::cli) fn only_for_pictures(&self) -> Vec<&'static str> {
+        let flags =
+            [(self.legend.legend.is_some(), "--legend"), (!self.vline.is_empty(), "--vline")];
+        flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
     }
 
     /// The level lines on a terminal with these colours.

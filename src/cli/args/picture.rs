@@ -12,7 +12,7 @@ use crate::cli::renderer::ChartRenderer;
 use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
-use entropy_plot::theme::{DARK, LIGHT, TRANSPARENT};
+use entropy_plot::theme::{DARK, LIGHT, TRANSPARENT, Theme};
 use entropy_plot::{ChartOptions, Encoding, Header, Look, RunColours, StatsChart, SvgText};
 use entropy_shell::{CliError, Terminal, WithHint};
 
@@ -219,13 +219,8 @@ impl PictureArgs {
             || format!("entropy-viz {} · {}", env!("CARGO_PKG_VERSION"), sources.join(", "));
         let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
         let style = self.style();
-        let theme = match style.theme {
-            None | Some(ThemeName::Light) => &LIGHT,
-            Some(ThemeName::Dark) => &DARK,
-            Some(ThemeName::Transparent) => &TRANSPARENT,
-        };
         ChartOptions {
-            theme: style.palette.map_or(theme, |colours| theme.with_palette(colours)),
+            theme: self.theme_on(ThemeName::Light),
             size: style.size,
             look: Look {
                 header: style.header.unwrap_or(Header::Shown),
@@ -239,6 +234,61 @@ impl PictureArgs {
             y_label: self.y_label.clone(),
             ..ChartOptions::default()
         }
+    }
+
+    /// The name that `--x-label` gives the axis of a chart of rows, whose values are along the x axis.
+    ///
+    /// # Errors
+    /// When that axis gets two names, or the chart is of bars, whose axes have no name.
+    pub(in crate::cli) fn value_label(
+        &self,
+        stats_chart: StatsChart,
+    ) -> Result<Option<String>, CliError> {
+        // Without labels, either chart is as it is.
+        match (&self.x_label, &self.y_label, stats_chart) {
+            (Some(_), _, StatsChart::Bars) => {
+                Err(anyhow!("panels of bars have no x axis to label"))
+                    .hint("leave --x-label out, or draw rows: --style without bars")
+            }
+            (_, Some(_), StatsChart::Bars) => {
+                Err(anyhow!("panels of bars have no y axis to label"))
+                    .hint("leave --y-label out, or draw rows: --style without bars")
+            }
+            (Some(_), Some(_), StatsChart::Ranges) => Err(anyhow!(
+                "a picture with a row per run has one axis of values, and two labels are given"
+            ))
+            .hint("give --x-label alone"),
+            (label, _, _) => Ok(label.clone()),
+        }
+    }
+
+    /// The theme of the flags, or else this one, with the palette of the style.
+    pub(in crate::cli) fn theme_on(&self, background: ThemeName) -> &'static Theme {
+        let style = self.style();
+        let theme = match style.theme.unwrap_or(background) {
+            ThemeName::Light => &LIGHT,
+            ThemeName::Dark => &DARK,
+            ThemeName::Transparent => &TRANSPARENT,
+        };
+        style.palette.map_or(theme, |colours| theme.with_palette(colours))
+    }
+
+    /// The flags for the look of a picture that are given and that text cannot show: those that would change the
+    /// picture as a whole, and those that add to it.
+    pub(in crate::cli) fn only_for_pictures(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let given = |flags: &[(bool, &'static str)]| {
+            flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| *flag).collect()
+        };
+        let look = given(&[(self.paper, "--paper"), (!self.styles.is_empty(), "--style")]);
+        let texts = given(&[
+            (self.title().is_some(), "--title"),
+            (self.x_label.is_some(), "--x-label"),
+            (self.y_label.is_some(), "--y-label"),
+            (self.size.is_some(), "--size"),
+            (self.font.is_some(), "--font"),
+            (self.footer.is_some(), "--footer"),
+        ]);
+        (look, texts)
     }
 
     /// A renderer of charts of these runs.

@@ -8,7 +8,10 @@ use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::quantity_names::{self, QUANTITIES};
 use entropy_history::quantity_runs::QuantityRuns;
+use entropy_history::stats::group::Group;
 use entropy_history::store::AuxRequest;
+use entropy_history::text::nearest_name;
+use entropy_plot::GroupOptions;
 use entropy_shell::{CliError, Terminal, WithHint, plural};
 
 /// The largest number of runs that a warning names.
@@ -22,15 +25,28 @@ pub(in crate::cli) struct WithArgs {
     /// Known names are reward, kl (to the reference policy), ppo_kl (old policy to new), mismatch_kl (sampler to
     /// trainer), length (of responses), clip (share of clipped tokens), lr and grad_norm: each stands for the keys under
     /// which trainers log it. Anything else is a key or a quoted glob, which must match one key of each log.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = quantity_name)]
     with: Vec<String>,
+}
+
+/// A name or a key without spaces around it.
+pub(in crate::cli) fn quantity_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name is empty; known names are ".to_owned() + &known_names()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// The names of quantities with known keys.
+fn known_names() -> String {
+    QUANTITIES.map(|quantity| quantity.name).join(", ")
 }
 
 impl WithArgs {
     /// The names, each once.
     pub(in crate::cli) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        for name in self.with.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        for name in self.with.iter().map(String::as_str) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -50,13 +66,15 @@ impl WithArgs {
         names.map(|named| Quantity::of(named, comparison)).collect()
     }
 
-    /// The wanted quantities of the runs. Warns about runs that lack one.
+    /// The wanted quantities of the runs. Warns about runs that lack one, and about groups whose mean in its panel is of
+    /// fewer runs than that of the entropy.
     ///
     /// # Errors
     /// When no run has one.
     pub(in crate::cli) fn quantities(
         &self,
         comparison: &Comparison,
+        grouped: Option<&GroupOptions>,
         terminal: &Terminal,
     ) -> Result<Vec<QuantityRuns>, CliError> {
         let (found, missing) = self.found(comparison);
@@ -72,6 +90,20 @@ impl WithArgs {
                 let more = if lacking.len() > MAX_NAMED { ", …" } else { "" };
                 let name = quantity.name();
                 terminal.warn(&format!("{runs} no {name} and no line in its panel: {shown}{more}"));
+            }
+            for Group { name, members } in grouped.iter().flat_map(|grouped| &grouped.groups) {
+                let (with, all) = (quantity.members(members).len(), members.len());
+                let line = match with {
+                    0 => "it has no line there",
+                    1 => "its line there is that of this run, not a mean",
+                    _ => "its mean there is of these alone",
+                };
+                if with < all {
+                    let has = if with == 1 { "has" } else { "have" };
+                    let (name, what) = (visible(name), quantity.name());
+                    terminal
+                        .warn(&format!("group {name}: {with} of {all} runs {has} {what}: {line}"));
+                }
             }
         }
         Ok(found)
@@ -107,10 +139,13 @@ impl WithArgs {
             }
             None => "no log has a finite value of this key".to_owned(),
         };
-        let names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
+        let names = QUANTITIES.iter().map(|quantity| quantity.name);
+        let keys = QUANTITIES.iter().flat_map(|quantity| quantity.keys).copied();
+        let nearest = nearest_name(name, names).or_else(|| nearest_name(name, keys));
+        let meant = nearest.map_or(String::new(), |nearest| format!("did you mean {nearest:?}? "));
         Err(anyhow!("cannot draw {name:?}: {what}")).hint(format!(
-            "`entropy-viz inspect FILE` lists the keys of a log; known names are {}",
-            names.join(", ")
+            "{meant}`entropy-viz inspect FILE` lists the keys of a log; known names are {}",
+            known_names()
         ))
     }
 }

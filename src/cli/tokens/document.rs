@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use entropy_history::dump::GroupBy;
-use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, TokenTable, UsedNames};
+use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, Scope, TokenTable, UsedNames};
 
-/// What was left out for a reason.
+/// What was left out, or cannot be right, for a reason.
 #[derive(Serialize)]
 struct LeftOutEntry<'a> {
     reason: Reason,
@@ -34,6 +34,8 @@ pub(super) struct Document<'a> {
     /// Whether order statistics are of numbers rounded to 32 bits.
     rounded: bool,
     left_out: Vec<LeftOutEntry<'a>>,
+    /// Values that no policy has, which count.
+    impossible: Vec<LeftOutEntry<'a>>,
     warnings: &'a [String],
     #[serde(flatten)]
     analysis: &'a Analysis,
@@ -52,6 +54,8 @@ impl<'a> Document<'a> {
             count: left_out.count,
             first: &left_out.first,
         };
+        let (impossible, left_out): (Vec<_>, Vec<_>) =
+            table.left_out().iter().partition(|(reason, _)| reason.scope() == Scope::Nothing);
         Document {
             schema: 1,
             unit: "nats",
@@ -64,7 +68,8 @@ impl<'a> Document<'a> {
             responses: table.responses().len(),
             tokens: table.tokens(),
             rounded: table.is_rounded(),
-            left_out: table.left_out().iter().map(entry).collect(),
+            left_out: left_out.into_iter().map(entry).collect(),
+            impossible: impossible.into_iter().map(entry).collect(),
             warnings,
             analysis,
         }

@@ -198,6 +198,14 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) 
                 "{} left out, {what}: first {first}",
                 plural(count, "token is", "tokens are")
             ),
+            Scope::LogProbs => {
+                let tokens = plural(count, "token has", "tokens have");
+                format!("{tokens} {what}, and not in numbers of log-probs: first {first}")
+            }
+            Scope::Nothing => {
+                let tokens = plural(count, "token has", "tokens have");
+                format!("{tokens} {what}; the numbers count it as it is: first {first}")
+            }
             // A dump without any rewards lacks the sections that need them, which says so.
             Scope::Rewards if reason == Reason::NoReward && !has_rewards => continue,
             Scope::Rewards | Scope::Advantages | Scope::Sampler | Scope::Columns => {
@@ -209,10 +217,6 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) 
                 format!("{values} {what}, and not in its mean: first {first}")
             }
         });
-    }
-    if table.negative() > 0 {
-        let tokens = plural(table.negative() as usize, "token has", "tokens have");
-        warnings.push(format!("{tokens} an entropy below 0, which is not possible"));
     }
     let (several, ids) = table.ids_with_several_texts();
     if several > 0 {

@@ -1,7 +1,7 @@
 //! Which files are the dumps, and reading them.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -11,8 +11,8 @@ use entropy_history::discover::{Location, Origin};
 use entropy_history::formats::Source;
 use entropy_history::store::open_log;
 use entropy_shell::output::protect_input;
-use entropy_shell::{CliError, Terminal, WithHint, io_message};
-use entropy_tokens::{Columns, ReadError, TokenTable, read};
+use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
+use entropy_tokens::{Columns, ReadError, TokenTable, have_same_responses, read};
 
 /// Extensions of dumps in a directory, also with `.gz` or `.zst`.
 const EXTENSIONS: [&str; 4] = ["jsonl", "ndjson", "json", "parquet"];
@@ -30,6 +30,8 @@ struct DumpFile {
 pub(super) struct DumpSource {
     name: String,
     files: Vec<DumpFile>,
+    /// Warnings about files that are left out because they are others under another name.
+    same: Vec<String>,
 }
 
 /// What was read.
@@ -69,7 +71,7 @@ pub(super) fn resolve(
             }
             (None, _) => {
                 without_label = Some(sources.len());
-                sources.push(DumpSource { name: rest.to_owned(), files });
+                sources.push(DumpSource { name: rest.to_owned(), files, same: Vec::new() });
             }
             (Some(label), _) => {
                 if sources.iter().any(|source| source.name == label) {
@@ -77,20 +79,59 @@ pub(super) fn resolve(
                         "give each dump a label of its own, or a quoted glob for several files",
                     );
                 }
-                sources.push(DumpSource { name: label.to_owned(), files });
+                sources.push(DumpSource { name: label.to_owned(), files, same: Vec::new() });
             }
         }
     }
-    let mut known = BTreeSet::new();
-    for file in sources.iter().flat_map(|source| &source.files) {
-        let location = file.location.absolute().map(|path| path.to_string_lossy().into_owned());
-        let name = location.unwrap_or_else(|| file.location.name());
-        if !known.insert(name) {
-            return Err(anyhow!("{} is given twice", file.location.name()))
-                .hint("its responses would count twice: name it once");
+    let mut known: Vec<(Identity, Origin, String)> = Vec::new();
+    for source in &mut sources {
+        let mut failure = None;
+        source.files.retain(|file| {
+            let (identity, name) = (Identity::of(&file.location), file.location.name());
+            let Some(first) = known.iter().find(|(other, ..)| *other == identity) else {
+                known.push((identity, file.origin, name));
+                return true;
+            };
+            // A link beside the dumps, such as `latest.jsonl`, is no mistake of the user's.
+            let is_link = first.2 != name && file.origin == Origin::Scanned;
+            if is_link && first.1 == Origin::Scanned {
+                source.same.push(format!("left out: {name} is the same file as {}", first.2));
+            } else {
+                failure = failure.take().or_else(|| Some((name, first.2.clone())));
+            }
+            false
+        });
+        if let Some((name, first)) = failure {
+            let what = match name == first {
+                true => anyhow!("{name} is given twice"),
+                false => anyhow!("{name} is the same file as {first}, which is given too"),
+            };
+            return Err(what).hint("its responses would count twice: name it once");
         }
     }
     Ok(sources)
+}
+
+/// What tells a file from others, whatever path leads to it.
+#[derive(PartialEq)]
+enum Identity {
+    /// Device and number of the file.
+    #[cfg(unix)]
+    Inode(u64, u64),
+    Path(PathBuf),
+    Name(String),
+}
+
+impl Identity {
+    fn of(location: &Location) -> Identity {
+        let Some(path) = location.absolute() else { return Identity::Name(location.name()) };
+        #[cfg(unix)]
+        if let Ok(found) = fs::metadata(&path) {
+            use std::os::unix::fs::MetadataExt;
+            return Identity::Inode(found.dev(), found.ino());
+        }
+        Identity::Path(fs::canonicalize(&path).unwrap_or(path))
+    }
 }
 
 /// The label of `LABEL=DUMP`, unless the whole text is a path.
@@ -178,12 +219,28 @@ pub(super) fn load(
     let mut last = None;
     for source in sources {
         table.begin(&source.name);
+        warnings.extend_from_slice(&source.same);
+        let mut read: Vec<(String, Range<usize>)> = Vec::new();
         for file in &source.files {
+            let first = table.responses().len();
             if let Location::File(path) = &file.location {
                 protect_input(path);
             }
             match read_file(&file.location, columns, &mut table) {
-                Ok(notes) => warnings.extend(notes),
+                Ok(notes) => {
+                    warnings.extend(notes);
+                    let (name, own) = (file.location.name(), first..table.responses().len());
+                    let is_twin = |(_, range): &&(String, Range<usize>)| {
+                        have_same_responses(&table, range.clone(), own.clone())
+                    };
+                    if let Some((twin, _)) = read.iter().find(is_twin) {
+                        let responses = plural(own.len(), "response", "responses");
+                        warnings.push(format!(
+                            "{name} has the same {responses} as {twin}, step for step and token for token: they count twice"
+                        ));
+                    }
+                    read.push((name, own));
+                }
                 Err(failure) if file.origin == Origin::Named => return Err(failure),
                 Err(failure) => {
                     warnings.push(format!("skipped: {:#}", failure.error));
@@ -262,6 +319,19 @@ mod tests {
         assert_eq!(found, ["=odd.jsonl", "step9.jsonl.gz", "step10.jsonl"]);
         assert!(resolve(&[path("step10.jsonl"), directory]).is_err(), "a file twice");
         assert!(resolve(&["a=x".to_owned()]).is_err(), "no such file");
+        #[cfg(unix)]
+        {
+            fs::hard_link(path("step10.jsonl"), path("copy.jsonl")).unwrap();
+            std::os::unix::fs::symlink(path("step10.jsonl"), path("latest.jsonl")).unwrap();
+            for other in ["copy.jsonl", "latest.jsonl"] {
+                let error = resolve(&[path("step10.jsonl"), path(other)]).err().unwrap();
+                assert!(error.error.to_string().contains("is the same file as"), "{}", error.error);
+            }
+            let sources = resolve(&[tmp.path().to_string_lossy().into_owned()]).unwrap();
+            assert_eq!((sources[0].files.len(), sources[0].same.len()), (3, 2));
+            fs::remove_file(path("copy.jsonl")).unwrap();
+            fs::remove_file(path("latest.jsonl")).unwrap();
+        }
         assert!(resolve(&[format!("a={}", both[0]), format!("a={}", both[1])]).is_err());
         assert_eq!(names(&[path("=odd.jsonl")]).len(), 1);
         let apart = super::resolve(&both, Unlabelled::Apart).unwrap();

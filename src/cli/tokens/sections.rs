@@ -8,12 +8,19 @@ use super::table::Report;
 use entropy_history::label::visible;
 use entropy_shell::plural;
 use entropy_tokens::stats::covariance::{MIN_TOP_CLUSTERS, MIN_TOP_TOKENS, TOP_SHARES};
-use entropy_tokens::{GroupStats, StepAnalysis};
+use entropy_tokens::{CovarianceLeftOut, GroupStats, MismatchLeftOut, StepAnalysis, StepLeftOut};
 
 /// The largest number of rows of a table of groups.
 const MAX_GROUP_ROWS: usize = 40;
 /// The number of forking tokens and other tokens that are printed.
 const MAX_TOKENS: usize = 10;
+
+/// What is counted, in the singular and the plural.
+const RESPONSES: [&str; 2] = ["response", "responses"];
+const TOKENS: [&str; 2] = ["token", "tokens"];
+
+/// What is left out of a section, how much of it, and why.
+type LeftOutLine<T> = ([&'static str; 2], fn(&T) -> u64, &'static str);
 
 impl Report<'_> {
     pub(super) fn entropy(&self) -> String {
@@ -46,16 +53,23 @@ impl Report<'_> {
         let what = format!(
             "mean with its 95 % interval over {clusters}, quantiles, shares of tokens, share of the entropy in the top 20 %"
         );
-        let entropies = self.steps().filter_map(|step| step.entropy.as_ref());
-        let without: u64 = entropies.map(|stats| stats.responses_without_entropies).sum();
-        let left_out = match without {
-            0 => String::new(),
-            count => {
-                let responses = plural(count as usize, "response", "responses");
-                format!("left out: {responses} without entropies\n")
-            }
-        };
+        let left_out =
+            self.left_out(RESPONSES, |out| out.responses_without_entropies, "without entropies");
         self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows + &left_out
+    }
+
+    /// A line about what all steps leave out of a section, also those that do not have it; empty if it is nothing.
+    fn left_out(
+        &self,
+        [one, several]: [&str; 2],
+        count: impl Fn(&StepLeftOut) -> u64,
+        why: &str,
+    ) -> String {
+        let count: u64 = self.analysis.steps.iter().map(|step| count(&step.left_out)).sum();
+        match count {
+            0 => String::new(),
+            count => format!("left out: {} {why}\n", plural(count as usize, one, several)),
+        }
     }
 
     /// Means of columns such as `kl`.
@@ -246,23 +260,15 @@ impl Report<'_> {
         if let Some(formula) = sections().find_map(|section| section.formula) {
             text.push_str(&self.heading(&format!("advantages: {formula}")));
         }
-        let sum = |count: fn(&entropy_tokens::CovarianceSection) -> u64| {
-            sections().map(count).sum::<u64>()
-        };
-        for (count, what) in [
-            (sum(|section| section.responses_alone), "alone with their prompt"),
-            (sum(|section| section.responses_without_advantage), "without advantage or reward"),
-            (sum(|section| section.responses_without_log_probs), "without log-probs"),
-        ] {
-            if count > 0 {
-                let responses = plural(count as usize, "response", "responses");
-                text.push_str(&format!("left out: {responses} {what}\n"));
-            }
-        }
-        let impossible = sum(|section| section.impossible_tokens);
-        if impossible > 0 {
-            let tokens = plural(impossible as usize, "token", "tokens");
-            text.push_str(&format!("left out: {tokens} with a scored probability of 0\n"));
+        let counts: [LeftOutLine<CovarianceLeftOut>; 5] = [
+            (RESPONSES, |out| out.responses_alone, "alone with their prompt"),
+            (RESPONSES, |out| out.responses_without_advantage, "without advantage or reward"),
+            (RESPONSES, |out| out.responses_without_log_probs, "without log-probs"),
+            (TOKENS, |out| out.tokens_without_log_prob, "without a scored log-prob"),
+            (TOKENS, |out| out.impossible_tokens, "with a scored probability of 0"),
+        ];
+        for (what, count, why) in counts {
+            text.push_str(&self.left_out(what, |out| count(&out.covariance), why));
         }
         let last = self
             .analysis
@@ -315,26 +321,14 @@ impl Report<'_> {
                  it has the change of the policy since then too"
             )));
         }
-        let sections = || self.analysis.steps.iter().filter_map(|step| step.mismatch.as_ref());
-        for (count, what) in [
-            (
-                sections().map(|s| s.mismatch.tokens_without_sampler).sum::<u64>(),
-                "without a sampled log-prob",
-            ),
-            (
-                sections().map(|s| s.mismatch.impossible_tokens).sum(),
-                "with a scored probability of 0",
-            ),
-        ] {
-            if count > 0 {
-                let tokens = plural(count as usize, "token", "tokens");
-                text.push_str(&format!("left out: {tokens} {what}\n"));
-            }
-        }
-        let responses: u64 = sections().map(|section| section.responses_without).sum();
-        if responses > 0 {
-            let responses = plural(responses as usize, "response", "responses");
-            text.push_str(&format!("left out: {responses} without both log-probs\n"));
+        let counts: [LeftOutLine<MismatchLeftOut>; 4] = [
+            (TOKENS, |out| out.tokens.tokens_without_sampler, "without a sampled log-prob"),
+            (TOKENS, |out| out.tokens.tokens_without_scored, "without a scored log-prob"),
+            (TOKENS, |out| out.tokens.impossible_tokens, "with a scored probability of 0"),
+            (RESPONSES, |out| out.responses_without, "without both log-probs"),
+        ];
+        for (what, count, why) in counts {
+            text.push_str(&self.left_out(what, |out| count(&out.mismatch), why));
         }
         let last =
             self.analysis.steps.iter().rev().find_map(|step| Some((step, step.mismatch.as_ref()?)));

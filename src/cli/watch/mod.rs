@@ -246,7 +246,7 @@ impl WatchArgs {
                 "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
-        self.with.quantities(comparison, terminal)?;
+        self.with.quantities(comparison, None, terminal)?;
         let view = self.view();
         let palette = palette(self.theme.theme, terminal);
         let scene = Scene {

@@ -39,8 +39,7 @@ pub(in crate::cli) fn frame_size(
     (width.unwrap_or(columns), height.unwrap_or(lines - reserved))
 }
 
-/// The palette for the colour depth of the terminal. Without a theme that has a background, `$COLORFGBG` decides if that
-/// of the terminal is light.
+/// The palette for the colour depth of the terminal. A theme without a background, or none, is that of the terminal.
 pub(in crate::cli) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
     let contains = |variable: &str, word: &str| {
         std::env::var(variable).is_ok_and(|value| value.to_lowercase().contains(word))
@@ -54,13 +53,7 @@ pub(in crate::cli) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> 
         true if contains("TERM", "256") => ColourDepth::Indexed,
         true => ColourDepth::Named,
     };
-    // "15;0" is white on black; of the 16 colours 7 and 15 are light.
-    let colours = std::env::var("COLORFGBG").ok();
-    let background = colours.as_deref().and_then(|value| value.rsplit(';').next()?.parse().ok());
-    let is_light = match theme {
-        Some(ThemeName::Light) => true,
-        Some(ThemeName::Dark) => false,
-        Some(ThemeName::Transparent) | None => matches!(background, Some(7u8 | 15)),
-    };
+    let named = theme.filter(|theme| *theme != ThemeName::Transparent);
+    let is_light = named.unwrap_or_else(ThemeName::of_terminal) == ThemeName::Light;
     Palette { depth, theme: if is_light { &LIGHT } else { &DARK } }
 }

@@ -80,6 +80,7 @@ pub(super) fn step_value<'a>(
             value
         }),
         "diversity": step.diversity,
+        "left_out": step.left_out,
     })
 }
 

@@ -221,7 +221,7 @@ fn add_tokens<'a>(
 ) {
     let of_kind = |&kind: &u32| kinds.of_kind(&table.kinds()[kind as usize]);
     value["kinds"] = table.kinds_of(response)[from..to].iter().map(of_kind).collect();
-    // JSON has no −∞, the log-prob of an impossible token: it is written as null.
+    // JSON has no −∞, the log-prob of an impossible token: it is written as null, as one that is missing.
     for (key, numbers) in
         [("entropies", table.entropies(response)), ("log_probs", table.log_probs(response))]
     {

@@ -55,6 +55,21 @@ fn frame_with(
     (width, height): (u16, u16),
     depth: ColourDepth,
 ) -> Vec<String> {
+    drawn(runs, quantities, view, (width, height), (depth, true))
+}
+
+/// The frame without keys, as it is printed.
+fn printed(runs: &[Run], (width, height): (u16, u16)) -> Vec<String> {
+    drawn(runs, &[], &view(), (width, height), (ColourDepth::True, false))
+}
+
+fn drawn(
+    runs: &[Run],
+    quantities: &[Quantity],
+    view: &View,
+    (width, height): (u16, u16),
+    (depth, keys): (ColourDepth, bool),
+) -> Vec<String> {
     let now = SystemTime::now();
     let statuses: Vec<RunStatus> =
         runs.iter().map(|run| RunStatus::of(run, None, &CONFIG, now)).collect();
@@ -69,7 +84,7 @@ fn frame_with(
         change_steps: 20.0,
         message: None,
         waiting: "waiting",
-        keys: true,
+        keys,
     };
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
@@ -154,6 +169,66 @@ fn table_counts_the_runs_that_do_not_fit() {
     assert!(rows.contains("run_59") && rows.contains("↑ 53 more"), "{rows}");
     let wide = frame(&runs, &view, 200, 70, ColourDepth::True).join("\n");
     assert!(!wide.contains("more"), "{wide}");
+}
+
+/// Healthy runs, then one that falls, one that explodes and two that collapse.
+fn mixed(healthy: usize) -> Vec<Run> {
+    let name = |i: usize| format!("grpo_seed{i}");
+    let mut runs: Vec<Run> = (0..healthy).map(|i| run(&name(i), |_| 2.0)).collect();
+    runs.push(run(&name(healthy), |x| 2.0 - 0.012 * x));
+    runs.push(run(&name(healthy + 1), |x| if x > 30.0 { 9.0 } else { 2.0 }));
+    runs.extend([2, 3].map(|i| run(&name(healthy + i), |x| if x > 60.0 { 0.1 } else { 2.0 })));
+    runs
+}
+
+#[test]
+fn printed_table_that_is_cut_begins_with_the_runs_in_trouble() {
+    let runs = mixed(196);
+    for size in [(80, 24), (120, 40), (200, 60), (40, 10)] {
+        let rows = printed(&runs, size);
+        let at = |word: &str| rows[1..].iter().position(|row| row.contains(word));
+        let all = rows.join("\n");
+        assert!(at("collapsed") < at("falling") && at("falling") < at("healthy"), "{all}");
+        assert!(at("exploded").is_some() && at("exploded") < at("falling"), "{all}");
+        assert!(all.contains("state▴") && all.contains('↓'), "{all}");
+    }
+    // With keys, and where all rows fit, they have the order of the inputs.
+    let live = frame(&runs, &view(), 80, 24, ColourDepth::True).join("\n");
+    assert!(live.contains("↓ 193 more") && live.find("grpo_seed0 ") < live.find("grpo_seed1 "));
+    assert!(!live.contains("state▴"), "{live}");
+    let few = printed(&mixed(2), (80, 24)).join("\n");
+    assert!(!few.contains("state▴") && few.find("seed0 ") < few.find("seed5 "), "{few}");
+}
+
+#[test]
+fn small_screen_keeps_the_states_and_says_that_it_has_no_chart() {
+    let rows = printed(&mixed(8), (40, 10));
+    let all = rows.join("\n");
+    assert!(rows[0].starts_with("12 runs · 1 exploded · 2 collapsed …"), "{all}");
+    assert!(rows[1].contains("the screen is too low for a chart"), "{all}");
+    assert!(all.contains("seed10 ") && all.contains("collapsed") && all.contains("↓5"), "{all}");
+    assert!(!all.contains("Δ20"), "the change is left out first: {all}");
+    // One run leaves room for a chart.
+    let one = printed(&mixed(0)[..1], (40, 10)).join("\n");
+    assert!(one.contains('└') && one.contains("falling") && !one.contains("too low"), "{one}");
+    let low = printed(&mixed(8), (130, 6)).join("\n");
+    assert!(low.contains("too low for a chart"), "{low}");
+}
+
+#[test]
+fn panels_beside_each_other_have_the_table_below_where_it_would_leave_one_column() {
+    let runs = mixed(0);
+    let with = quantities(&runs, &["kl", "reward", "lr"]);
+    let rows = frame_with(&runs, &with, &view(), (120, 40), ColourDepth::True);
+    let all = rows.join("\n");
+    assert!(
+        rows[1].contains("entropy · nats") && rows[1].contains("reward · actor/reward"),
+        "{all}"
+    );
+    assert!(rows[38].trim_start().starts_with('━') && rows[38].contains("grpo_seed3"), "{all}");
+    // One panel has the table at its side.
+    let one = frame(&runs, &view(), 120, 40, ColourDepth::True);
+    assert!(one[2].contains("grpo_seed0"), "{}", one.join("\n"));
 }
 
 #[test]

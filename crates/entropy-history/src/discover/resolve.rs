@@ -47,7 +47,7 @@ pub enum DiscoverError {
 ///
 /// - `-` is standard input, a directory means all logs in it, and any other path is a log.
 /// - `a+b` are segments of one run if both exist.
-/// - Text with `*`, `?` or `[` is a glob of logs; if it matches directories alone, it means all logs in them.
+/// - Text with `*`, `?` or `[` is a glob of logs, and of directories, which mean all logs in them.
 /// - In `LABEL=INPUT`, the text before the first `=` is a label, unless the whole text exists as a path or
 ///   matches as a glob.
 /// - Text that is not UTF-8 is a path.
@@ -128,20 +128,28 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         return Err(DiscoverError::Missing(missing.to_owned()));
     }
     let Matches { found, directories } = matches(text)?;
-    if found.files.is_empty() && found.unreadable.is_empty() {
-        let mut all = Found::default();
-        for directory in &directories {
-            let in_it = at_path(directory)?.unwrap_or_default();
-            all.files.extend(in_it.files);
-            all.unreadable.extend(in_it.unreadable);
-        }
-        return match directories.is_empty() {
-            true => Err(DiscoverError::NoMatch(text.to_owned())),
-            false => Ok(all),
-        };
+    if found.files.is_empty() && found.unreadable.is_empty() && directories.is_empty() {
+        return Err(DiscoverError::NoMatch(text.to_owned()));
     }
     let files = found.files.into_iter().map(|path| Input::file(path, Origin::Found));
-    Ok(Found { files: files.collect(), unreadable: found.unreadable })
+    let mut all = Found { files: files.collect(), unreadable: found.unreadable };
+    let mut without = Vec::new();
+    for directory in &directories {
+        let in_it = logs_in(directory);
+        if in_it.files.is_empty() && in_it.unreadable.is_empty() {
+            without.push(DiscoverError::NoLog(directory.to_string_lossy().into_owned()));
+        }
+        all.files.extend(in_it.files);
+        all.unreadable.extend(in_it.unreadable);
+    }
+    // A directory that was found and has no log is skipped, unless there is nothing else.
+    match without.pop() {
+        Some(error) if all.files.is_empty() && all.unreadable.is_empty() => Err(error),
+        last => {
+            all.unreadable.extend(without.into_iter().chain(last).map(|error| error.to_string()));
+            Ok(all)
+        }
+    }
 }
 
 /// Leaves out logs that were found in a directory or by a glob, and are there already. One that is named twice is

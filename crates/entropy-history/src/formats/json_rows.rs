@@ -168,12 +168,19 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     }
 
     /// Records the role of the value just read; `before` is how many numbers were recorded before it. A
-    /// row with a value that is not a plain number (NaN, null) does not become a template.
+    /// row with a value that is not a plain number (NaN, null, a list of one number) does not become a template.
     #[inline]
-    fn note_role(&mut self, scanner: &Scanner<'_>, before: Option<usize>, role: NumberRole) {
+    fn note_role(
+        &mut self,
+        scanner: &Scanner<'_>,
+        before: Option<usize>,
+        role: NumberRole,
+        value: &Value,
+    ) {
         let Some(roles) = &mut self.roles else { return };
+        let is_plain = !matches!(value, Value::Other(_));
         match (before, scanner.recorded()) {
-            (Some(before), Some(after)) if after == before + 1 => {
+            (Some(before), Some(after)) if is_plain && after == before + 1 => {
                 roles.resize(before, NumberRole::Ignored);
                 roles.push(role);
             }
@@ -279,7 +286,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     ) -> Result<(), ReadError> {
         let before = scanner.recorded();
         let value = step_value(scanner, key)?;
-        self.note_role(scanner, before, NumberRole::Step);
+        self.note_role(scanner, before, NumberRole::Step, &value);
         if let Value::Number(step) = value
             && step.abs() < EXACT_INTEGERS_END
         {
@@ -331,7 +338,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     ) -> Result<(), ReadError> {
         let before = scanner.recorded();
         let value = scanner.value()?;
-        self.note_role(scanner, before, NumberRole::Value(column));
+        self.note_role(scanner, before, NumberRole::Value(column), &value);
         match value {
             Value::Number(value) => self.builder.set(column, value),
             value => self.take_value(column, value, scanner.place())?,
@@ -345,12 +352,19 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
-        if scanner.peek()? != Some(b'{') {
+        let is_value = scanner.peek()? != Some(b'{');
+        if is_value || self.builder.selector().has_quantities() {
             let path = std::mem::take(&mut self.path);
             let full = if path.is_empty() { key.to_owned() } else { format!("{path}/{key}") };
-            let outcome = self.read_value(scanner, &full);
+            if is_value {
+                let outcome = self.read_value(scanner, &full);
+                self.path = path;
+                return outcome;
+            }
             self.path = path;
-            return outcome;
+            if self.builder.set_nested(&full) {
+                self.roles = None; // a template would skip the object
+            }
         }
         if self.depth == DEEPEST {
             return Err(self.row_error(scanner.place(), "objects are nested too deep"));

@@ -12,6 +12,10 @@ use crate::text::io_message;
 #[derive(Debug, Default)]
 pub struct LogConfigs(Vec<LoggedConfig>);
 
+fn cannot_read(path: &Path, what: &str) -> String {
+    format!("cannot read the configuration in {}: {what}", path.display())
+}
+
 impl LogConfigs {
     /// Reads the configurations in a file of a log of this format.
     ///
@@ -24,9 +28,20 @@ impl LogConfigs {
                 ReadError::Io(error) => io_message(error),
                 error => error.to_string(),
             };
-            format!("cannot read the configuration in {}: {what}", path.display())
+            cannot_read(path, &what)
         });
         configs.map(LogConfigs)
+    }
+
+    /// What is wrong with the configurations of the file at `path`.
+    pub fn problems(&self, path: &Path) -> Vec<String> {
+        let mut problems = Vec::new();
+        for config in &self.0 {
+            problems.extend(config.problem.as_ref().map(|what| cannot_read(path, what)));
+            let read = RunConfig::from_tree(&config.tree, "");
+            problems.extend(read.repeated_in(&path.display().to_string()));
+        }
+        problems
     }
 
     /// Whether none has a key.

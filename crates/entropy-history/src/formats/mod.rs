@@ -52,7 +52,7 @@ pub mod wandb;
 pub use crate::select::{KeyRank, SeriesSelector};
 pub use companions::companion_files;
 pub use compressed::{Decompressed, read_decompressed};
-pub(crate) use console::LiveConsole;
+pub(crate) use console::{LiveConsole, LiveRow};
 pub use error::{ReadError, TrackioError, quoted};
 pub(crate) use format::RunIdentity;
 pub use format::{Confidence, Format, Source};

@@ -159,7 +159,7 @@ fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
         // Names with an underscore are trackio's own: `_Created`.
         let tree = parse_json(json)?.without(|name| name.starts_with('_'));
         let source = path.to_string_lossy().into_owned();
-        found.push(LoggedConfig { run: Some(name), tree, source });
+        found.push(LoggedConfig::new(Some(name), tree, source));
     }
     Ok(found)
 }

@@ -16,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pieces::{Piece, pieces};
 use super::visible;
 
-/// The parts that labels share are left out from this number of characters on.
-const MIN_CHARS: usize = 6;
 /// Between the pieces at both ends that labels share, at most this number of pieces is compared.
 const MAX_COMPARED: usize = 64;
 /// Up to this number of labels without the shared parts are named.
@@ -124,7 +122,7 @@ impl<'a> Shared<'a> {
         let ends = Shared::at_ends(&those);
         let mut candidates = vec![shared, ends];
         candidates.iter_mut().for_each(|shared| shared.keep_readable(&those));
-        candidates.retain(|shared| shared.left_out() >= MIN_CHARS);
+        candidates.retain(Shared::leaves_out);
         candidates
     }
 
@@ -162,10 +160,9 @@ impl<'a> Shared<'a> {
         Shared { ends, pieces, kept }
     }
 
-    /// How many characters are left out of each label.
-    fn left_out(&self) -> usize {
-        let pieces = self.pieces.iter().zip(&self.kept);
-        pieces.filter(|(_, kept)| !**kept).map(|(piece, _)| piece.len()).sum()
+    /// Whether a part of each label is left out.
+    fn leaves_out(&self) -> bool {
+        self.kept.iter().any(|kept| !kept)
     }
 
     /// For each piece of a label, its index among the shared ones; `None` for a label without them.
@@ -318,6 +315,13 @@ mod tests {
     }
 
     #[test]
+    fn short_parts_are_left_out_too() {
+        assert_short(&["grpo_seed0", "grpo_seed11"], &["seed0", "seed11"], "grpo_…");
+        assert_short(&["ppo_kl0.1_s1", "ppo_kl0.2_s1"], &["kl0.1", "kl0.2"], "ppo_…_s1");
+        assert_short(&["solver-a", "questioner-a"], &["solver", "questioner"], "…-a");
+    }
+
+    #[test]
     fn parameters_that_differ_stay_whole() {
         let runs = ["grpo-model_lr1e-6", "grpo-model_lr1e-5"];
         assert_short(&runs, &["lr1e-6", "lr1e-5"], "grpo-model_…");
@@ -346,7 +350,8 @@ mod tests {
         assert_eq!(names.note().as_deref(), Some(note));
         // One that has a part of what is shared is not odd: qwen3 and llama3 differ.
         let runs = ["qwen3-tiny_questioner", "qwen3-tiny_solver", "llama3-tiny_solver"];
-        assert_short(&runs, &runs, "");
+        let names = ["qwen3_questioner", "qwen3_solver", "llama3_solver"];
+        assert_short(&runs, &names, "…-tiny_…");
         // Many are not odd.
         let runs = ["qwen3-tiny_questioner", "qwen3-tiny_solver", "baseline", "other"];
         assert_short(&runs, &runs, "");
@@ -360,7 +365,7 @@ mod tests {
         let runs = ["model-tiny_solver", "model-tiny_questioner", "solver"];
         assert_short(&runs, &runs, "");
         assert_short(&["grpo_model_a", "grpo_model_a"], &["grpo_model_a", "grpo_model_a"], "");
-        assert_short(&["a_1", "a_2"], &["a_1", "a_2"], ""); // too little to leave out
+        assert_short(&["a_1", "a_2"], &["a_1", "a_2"], "");
         assert_short(&["qwen3-tiny_a"], &["qwen3-tiny_a"], "");
         assert_short(&[], &[], "");
     }
@@ -368,7 +373,7 @@ mod tests {
     #[test]
     fn brackets_are_not_cut() {
         let runs = ["grpo (trainer_state.json)", "grpo (metrics_state.json)"];
-        assert_short(&runs, &runs, "");
+        assert_short(&runs, &["(trainer_state.json)", "(metrics_state.json)"], "grpo …");
         let runs = ["grpo-model (trainer_state.json)", "grpo-model (metrics.jsonl)"];
         assert_short(&runs, &["(trainer_state.json)", "(metrics.jsonl)"], "grpo-model …");
     }

@@ -22,14 +22,15 @@ pub struct RunConfig {
     entries: Vec<(String, ConfigValue)>,
     sources: Vec<String>,
     left_out: usize,
+    repeated: Vec<tree::Repeated>,
 }
 
 impl RunConfig {
     /// The keys of a tree that was read from `source`, up to a limit.
     pub(crate) fn from_tree(tree: &Tree, source: impl Into<String>) -> RunConfig {
-        let (entries, left_out) = tree::flatten(tree);
+        let tree::Flattened { entries, left_out, repeated } = tree::flatten(tree);
         let sources = if entries.is_empty() { Vec::new() } else { vec![source.into()] };
-        RunConfig { entries, sources, left_out }
+        RunConfig { entries, sources, left_out, repeated }
     }
 
     /// The keys and values; no key twice.
@@ -45,6 +46,25 @@ impl RunConfig {
     /// How many keys were left out, because there are too many or they are nested too deeply.
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// A sentence about keys that `file` has twice, with different values.
+    pub(crate) fn repeated_in(&self, file: &str) -> Option<String> {
+        let tree::Repeated { keys: [first, later], values: [other, kept] } =
+            self.repeated.first()?;
+        let more = match self.repeated.len() - 1 {
+            0 => String::new(),
+            1 => ", and 1 other key".to_owned(),
+            more => format!(", and {more} other keys"),
+        };
+        let is_secret = is_secret(first, other) || is_secret(later, kept);
+        let shown = |value: &ConfigValue| if is_secret { value.hidden() } else { value.clone() };
+        let (other, kept) = (shown(other), shown(kept));
+        Some(format!(
+            "{file}: its configuration has {first:?} = {} and {later:?} = {}, which is one key{more}; the later value counts",
+            other.text(),
+            kept.text()
+        ))
     }
 
     /// Whether it has no key.

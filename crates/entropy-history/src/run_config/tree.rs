@@ -1,6 +1,7 @@
 //! A configuration as its file nests it, and the list of keys made from it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::comparable;
 use super::value::ConfigValue;
@@ -79,17 +80,47 @@ impl Tree {
     }
 }
 
-/// The keys and values of a tree, and how many were left out. A list of values is one value, a list of maps has
-/// numbers in its keys. Of a key that is there twice, the later value is kept.
-pub(super) fn flatten(tree: &Tree) -> (Vec<(String, ConfigValue)>, usize) {
+/// The keys and values of a tree.
+pub(super) struct Flattened {
+    pub(super) entries: Vec<(String, ConfigValue)>,
+    /// How many were left out.
+    pub(super) left_out: usize,
+    pub(super) repeated: Vec<Repeated>,
+}
+
+/// A key that is there twice with different values: both spellings and values, in the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Repeated {
+    pub(super) keys: [String; 2],
+    pub(super) values: [ConfigValue; 2],
+}
+
+/// The keys and values of a tree. A list of values is one value, a list of maps has numbers in its keys. Of a key that
+/// is there twice, the later value is kept.
+pub(super) fn flatten(tree: &Tree) -> Flattened {
     let mut flat = Flat::default();
     flat.add(String::new(), tree);
-    let mut seen = HashSet::new();
-    let mut entries = flat.entries;
+    let Flat { entries: all, left_out } = flat;
+    let (mut known, mut repeated) = (HashMap::new(), Vec::new());
+    let mut entries: Vec<(String, ConfigValue)> = Vec::new();
+    for (key, value) in all.into_iter().rev() {
+        match known.entry(comparable(&key)) {
+            Entry::Vacant(entry) => {
+                entry.insert(entries.len());
+                entries.push((key, value));
+            }
+            Entry::Occupied(later) => {
+                let (later, kept) = &entries[*later.get()];
+                if !kept.is_same(&value) {
+                    let (keys, values) = ([key, later.clone()], [value, kept.clone()]);
+                    repeated.push(Repeated { keys, values });
+                }
+            }
+        }
+    }
     entries.reverse();
-    entries.retain(|(key, _)| seen.insert(comparable(key)));
-    entries.reverse();
-    (entries, flat.left_out)
+    repeated.reverse();
+    Flattened { entries, left_out, repeated }
 }
 
 #[derive(Default)]
@@ -147,7 +178,7 @@ mod tests {
     }
 
     fn texts(tree: &Tree) -> Vec<String> {
-        let (entries, _) = flatten(tree);
+        let Flattened { entries, .. } = flatten(tree);
         entries.iter().map(|(key, value)| format!("{key}={}", value.text())).collect()
     }
 
@@ -180,12 +211,13 @@ mod tests {
     #[test]
     fn keys_over_the_limit_and_too_deep_parts_are_counted() {
         let many: Vec<_> = (0..MOST_KEYS + 3).map(|i| (i.to_string(), leaf("1"))).collect();
-        let (entries, left_out) = flatten(&Tree::Map(many));
+        let Flattened { entries, left_out, .. } = flatten(&Tree::Map(many));
         assert_eq!((entries.len(), left_out), (MOST_KEYS, 3));
-        let (entries, left_out) = flatten(&map(&[("a", Tree::LeftOut), ("b", leaf("1"))]));
+        let Flattened { entries, left_out, .. } =
+            flatten(&map(&[("a", Tree::LeftOut), ("b", leaf("1"))]));
         assert_eq!((entries.len(), left_out), (1, 1));
         let long = map(&[("a", leaf(&"é".repeat(LONGEST_TEXT)))]);
-        let (entries, _) = flatten(&long);
+        let Flattened { entries, .. } = flatten(&long);
         assert!(entries[0].1.text().len() <= LONGEST_TEXT + "…".len());
     }
 }

@@ -85,14 +85,29 @@ impl ConfigValue {
         }
     }
 
-    /// Whether both are one value: equal texts, equal numbers in any form and in quotes or not, or the same of true and
-    /// false, which Python writes with a capital.
+    /// Whether both are one value: equal texts, equal numbers in any form, the same of true and false in any case, or lists of such values,
+    /// however they are spaced. Numbers, true and false may be in quotes. Null is only null.
     pub fn is_same(&self, other: &ConfigValue) -> bool {
+        if let (Some(items), Some(others)) = (list_items(&self.text), list_items(&other.text)) {
+            let mut pairs = items.iter().zip(&others);
+            let is_same = |(a, b): (&&str, &&str)| item(a).is_same(&item(b));
+            return items.len() == others.len() && pairs.all(is_same);
+        }
         let numbers = self.number().zip(other.number());
-        let are_flags = [self.kind, other.kind] == [ConfigValueKind::Bool; 2];
+        let flags = self.flag().zip(other.flag());
         self.text == other.text
             || numbers.is_some_and(|(a, b)| a == b)
-            || are_flags && self.text.eq_ignore_ascii_case(&other.text)
+            || flags.is_some_and(|(a, b)| a == b)
+    }
+
+    /// The truth value that it is.
+    fn flag(&self) -> Option<bool> {
+        match self.kind {
+            ConfigValueKind::Bool | ConfigValueKind::Text => {
+                self.text.to_ascii_lowercase().parse().ok()
+            }
+            ConfigValueKind::Number | ConfigValueKind::Null | ConfigValueKind::List => None,
+        }
     }
 
     /// The number that it is. YAML's writers put quotes around `1e-6`, which its readers would take for a text.
@@ -102,6 +117,39 @@ impl ConfigValue {
             ConfigValueKind::Bool | ConfigValueKind::Null | ConfigValueKind::List => None,
         }
     }
+}
+
+/// The items of a list or a tuple in a text, as trackers write that keep only texts: `[1,2]`, `('a', 'b')`.
+fn list_items(text: &str) -> Option<Vec<&str>> {
+    let inside = |(open, close)| text.strip_prefix(open)?.strip_suffix(close);
+    let inside = [('[', ']'), ('(', ')')].into_iter().find_map(inside)?.trim();
+    let (mut items, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
+    for (at, c) in inside.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => quote = (c != open).then_some(open),
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[' | '(' | '{') => depth += 1,
+            (None, ']' | ')' | '}') => depth = depth.checked_sub(1)?,
+            (None, ',') if depth == 0 => {
+                items.push(inside[start..at].trim());
+                start = at + 1;
+            }
+            (None, _) => {}
+        }
+    }
+    // A tuple of one has a comma at its end.
+    let last = inside[start..].trim();
+    items.extend((!last.is_empty()).then_some(last));
+    Some(items)
+}
+
+/// A value of a list, without the quotes around a text.
+fn item(text: &str) -> ConfigValue {
+    let unquoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    ['\'', '"']
+        .into_iter()
+        .find_map(unquoted)
+        .map_or_else(|| ConfigValue::plain(text), ConfigValue::quoted)
 }
 
 /// The number that a text is, in the spelling of YAML, JSON or Python; words for NaN and infinity are none.
@@ -176,6 +224,24 @@ mod tests {
         assert!(same("1e-06", "1e-6") && same("0.000001", "1e-6") && same("1", "1.0"));
         assert!(!same("1e-6", "1e-5") && !same("a", "b") && !same("true", "1"));
         assert!(ConfigValue::quoted("1").is_same(&ConfigValue::plain("1")), "texts are equal");
+    }
+
+    #[test]
+    fn lists_are_compared_by_their_values() {
+        let same = |a, b| ConfigValue::plain(a).is_same(&ConfigValue::plain(b));
+        assert!(same("[1,2]", "[1, 2]") && same("[0.9, 1e-06]", "(0.90,0.000001)"));
+        assert!(
+            same("['console', 'file']", "[console,\"file\"]")
+                && same("[True, None]", "[true,null]")
+        );
+        assert!(same("[[1,2],[3]]", "[ [1, 2], [3] ]") && same("(1,)", "[1]") && same("[]", "[ ]"));
+        for (a, b) in
+            [("[1,2]", "[2,1]"), ("[1,2]", "[1,2,3]"), ("[1]", "1"), ("['a, b']", "[a, b]")]
+        {
+            assert!(!same(a, b), "{a} {b}");
+        }
+        let list = ConfigValue::list([ConfigValue::plain("1"), ConfigValue::plain("x")].iter());
+        assert!(list.is_same(&ConfigValue::quoted("[1,'x']")));
     }
 
     #[test]

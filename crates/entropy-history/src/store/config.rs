@@ -60,6 +60,7 @@ impl ConfigReader {
                 self.problems.push(problem);
                 LogConfigs::default()
             });
+            self.problems.extend(configs.problems(path));
             self.logs.insert(path.to_owned(), configs);
         }
         self.logs[path].of_run(run)

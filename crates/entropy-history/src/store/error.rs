@@ -188,7 +188,7 @@ pub enum LoadError {
 #[non_exhaustive]
 pub enum AuxError {
     /// The log has no usable clock.
-    #[error("cannot place {log} in time: {error}")]
+    #[error("cannot place {log} in time: {}", self.reason())]
     Clock {
         /// The log.
         log: String,
@@ -196,11 +196,7 @@ pub enum AuxError {
         error: XAxisError,
     },
     /// The log has none of the requested keys.
-    #[error(
-        "cannot use {log}: no row has {}; the log has {}",
-        alternatives(.requested),
-        quoted(.found)
-    )]
+    #[error("cannot use {log}: {}", self.reason())]
     NoQuantity {
         /// The log.
         log: String,
@@ -210,7 +206,7 @@ pub enum AuxError {
         found: Vec<String>,
     },
     /// Several series of the log match a requested glob.
-    #[error("cannot use {log}: {pattern:?} may be {}", quoted(.matches))]
+    #[error("cannot use {log}: {}", self.reason())]
     Ambiguous {
         /// The log.
         log: String,
@@ -220,13 +216,29 @@ pub enum AuxError {
         matches: Vec<String>,
     },
     /// The series has no finite value.
-    #[error("cannot use {log}: no value of {metric:?} is finite")]
+    #[error("cannot use {log}: {}", self.reason())]
     NotFinite {
         /// The log.
         log: String,
         /// Its key.
         metric: String,
     },
+}
+
+impl AuxError {
+    /// What is wrong, without the name of the log.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            AuxError::Clock { error, .. } => error.to_string(),
+            AuxError::NoQuantity { requested, found, .. } => {
+                format!("no row has {}; the log has {}", alternatives(requested), quoted(found))
+            }
+            AuxError::Ambiguous { pattern, matches, .. } => {
+                format!("{pattern:?} may be {}", quoted(matches))
+            }
+            AuxError::NotFinite { metric, .. } => format!("no value of {metric:?} is finite"),
+        }
+    }
 }
 
 impl LoadError {
@@ -287,8 +299,16 @@ fn no_entropy(files: usize, reasons: &[String]) -> String {
     }
 }
 
+/// Up to four keys, or the first two and the number of the others: a known name stands for many.
 fn alternatives(keys: &[String]) -> String {
-    keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" or ")
+    const MAX_KEYS: usize = 4;
+    const FIRST: usize = 2;
+    let shown = if keys.len() > MAX_KEYS { FIRST } else { keys.len() };
+    let mut words: Vec<String> = keys[..shown].iter().map(|key| format!("{key:?}")).collect();
+    if shown < keys.len() {
+        words.push(format!("one of {} other keys", keys.len() - shown));
+    }
+    words.join(" or ")
 }
 
 fn numbered(items: &[String]) -> String {

@@ -182,7 +182,7 @@ impl LogLoader {
                     if self.options.aux.requires_quantities {
                         missing_aux = missing_aux.or(Some(error));
                     } else if !matches!(error, AuxError::NoQuantity { .. }) {
-                        run.warnings.push(error.to_string());
+                        run.warnings.push(format!("a quantity is left out: {}", error.reason()));
                     } // else the command counts the runs without it
                     None
                 }

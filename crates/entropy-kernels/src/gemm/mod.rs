@@ -32,6 +32,8 @@ const BLOCK_ROWS: usize = 64;
 const TASK_PANELS: usize = 12;
 /// Multiplications above which several threads are used: about 20 µs of one thread.
 const PARALLEL_THRESHOLD: usize = 1 << 20;
+/// Numbers of x from which several threads rearrange them: about 20 µs of one thread.
+const PARALLEL_COPY: usize = 1 << 16;
 
 /// Whether the processor has AVX2 and FMA, which [`multiply`] requires.
 pub fn available() -> bool {
@@ -167,7 +169,7 @@ fn pack_rows(x: Rows<'_>, counts: &[usize], to: &mut Vec<f32>) {
         }
         first_row += rows;
     }
-    blocks.into_par_iter().for_each(|(first_row, columns, to)| {
+    let pack = |(first_row, columns, to): (usize, Range<usize>, &mut [f32])| {
         let depth = columns.len();
         for (start, count) in tiles(to.len() / depth) {
             let to = &mut to[start * depth..(start + count) * depth];
@@ -178,7 +180,12 @@ fn pack_rows(x: Rows<'_>, counts: &[usize], to: &mut Vec<f32>) {
                 }
             }
         }
-    });
+    };
+    if x.count() * x.columns < PARALLEL_COPY {
+        blocks.into_iter().for_each(pack);
+    } else {
+        blocks.into_par_iter().for_each(pack);
+    }
 }
 
 /// The first row and the number of rows of each tile. Their numbers differ by at most one.

@@ -254,5 +254,5 @@ fn count_changes(curve: &Curve<'_>, x_axis: XAxis, (from, to): (f64, f64)) -> Op
             format!("{} to {}", counts().min().unwrap_or(0), counts().max().unwrap_or(0))
         }
     };
-    Some(format!("{name}: n = {counts}"))
+    Some(format!("{name}: n\u{a0}=\u{a0}{counts}")) // in one line
 }

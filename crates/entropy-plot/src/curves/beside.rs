@@ -7,7 +7,7 @@ use crate::axis::Axis;
 use crate::canvas::{Anchor, Layer, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::metrics::{BODY, PictureSize};
+use crate::metrics::{BODY, DEFAULT_SIZE, PictureSize};
 use crate::plot_area::{PlotArea, entropy_axis, grid};
 use crate::{ChartOptions, LineAxis, NothingToDraw, ValueScale};
 use entropy_history::history::{Comparison, Run};
@@ -59,6 +59,17 @@ impl Beside {
     }
 }
 
+/// Width and height in inches that a line chart with this number of panels below it chooses.
+pub fn line_chart_size(panels: usize) -> (f64, f64) {
+    let (width, height) = DEFAULT_SIZE;
+    (width, height + ADDED_HEIGHT * panels as f64)
+}
+
+/// The smallest height in px of a line chart with this number of panels below it.
+pub fn min_line_chart_height(panels: usize) -> f64 {
+    AROUND + MIN_PANEL * (FIRST + panels as f64)
+}
+
 /// The size of a picture with this number of panels below the entropy, and a warning if the size of the user has no room for
 /// them.
 pub(super) fn size_with(
@@ -67,7 +78,7 @@ pub(super) fn size_with(
     is_given: bool,
 ) -> (PictureSize, Option<String>) {
     let inch = size.px_per_inch;
-    let least = AROUND + MIN_PANEL * (FIRST + panels as f64);
+    let least = min_line_chart_height(panels);
     match (panels, is_given) {
         (0, _) => (size, None),
         (_, false) => {

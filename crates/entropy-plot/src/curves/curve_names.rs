@@ -5,8 +5,11 @@ use super::room::Room;
 use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::geometry::{Bounds, Xy};
-use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, ends_early, leader, spread_labels};
+use crate::geometry::Xy;
+use crate::legend::{
+    LINE_HEIGHT, LegendCorner, LegendEntry, LegendGrid, SWATCH_MARGIN, ends_early, leader,
+    spread_labels,
+};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 use crate::theme::Style;
@@ -14,7 +17,6 @@ use crate::theme::Style;
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
 /// Distance in px after the names of a column.
-const SWATCH_MARGIN: f64 = 12.0;
 const MAX_COLUMNS: usize = 3;
 /// Largest share of the width of a picture that names at line ends take. Type is larger against a small picture.
 const SHARE: f64 = 0.3;
@@ -206,41 +208,19 @@ pub(super) fn lay_out_legend(
     LegendGrid { rows, columns, column_width: margin + widest, size, swatch: SWATCH }
 }
 
-/// The first row of a legend in the corner of the plot area that covers least of the curves, and the box of the legend if it
-/// covers some. The room is taken.
-pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Option<Bounds>) {
-    const MARGIN: f64 = 6.0;
-    let area = room.area;
-    let (width, height) = (legend.width() - SWATCH_MARGIN, legend.height());
-    let lefts = [area.right - MARGIN - width, area.left + MARGIN];
-    let tops = [area.top + MARGIN, area.bottom - MARGIN - height];
-    let corners = tops.iter().flat_map(|top| lefts.map(|left| (left.max(area.left), *top)));
-    let bounds = |(left, top): Xy| (left, top, left + width, top + height);
-    let covered = |corner: &Xy| room.covered(bounds(*corner));
-    let best = corners.min_by(|a, b| covered(a).total_cmp(&covered(b)));
-    let best = best.unwrap_or((area.left, area.top));
-    let covering = (covered(&best) > 0.0).then_some(bounds(best));
-    room.take(bounds(best));
-    ((best.0, best.1 + legend.height() / (2.0 * legend.rows as f64)), covering)
-}
-
-/// The layer of a legend that [`lay_out_legend`] chose, with its first row at `origin`. If it covers curves, these are faint
-/// in its box, so that the names can be read.
+/// The layer of a legend that [`lay_out_legend`] chose: in a corner of the plot, else right of it.
 pub(super) fn legend_layer(
     legend: &LegendGrid,
     curves: &[Curve<'_>],
-    (origin, covering): (Xy, Option<Bounds>),
+    corner: Option<&LegendCorner>,
+    area: &PlotArea,
     chart: ChartContext<'_>,
 ) -> Layer {
-    const OPACITY: f64 = 0.85;
     let entries = curves.iter().filter_map(|curve| {
         Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
     });
-    let ground = covering.map(|(left, top, right, bottom)| {
-        let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
-        Mark::TranslucentRegion(corners, chart.theme().background, OPACITY)
-    });
-    let mut marks: Vec<Mark> = ground.into_iter().collect();
+    let mut marks: Vec<Mark> = corner.and_then(|corner| corner.ground(chart)).into_iter().collect();
+    let origin = corner.map_or(LegendGrid::beside(area), |corner| corner.origin);
     marks.extend(legend.marks(entries.collect(), curves.len(), origin, chart));
     Layer { name: "legend".to_owned(), marks }
 }

@@ -44,6 +44,21 @@ pub struct KindCount {
     pub mean: f64,
 }
 
+/// What the covariance of a step leaves out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CovarianceLeftOut {
+    /// Responses that have no log-probs.
+    pub responses_without_log_probs: u64,
+    /// Responses that have neither an advantage nor a reward.
+    pub responses_without_advantage: u64,
+    /// Responses with a prompt of which no other response has a reward.
+    pub responses_alone: u64,
+    /// Tokens of the others whose scored log-prob is missing.
+    pub tokens_without_log_prob: u64,
+    /// Tokens of the others whose scored probability is 0.
+    pub impossible_tokens: u64,
+}
+
 /// Covariance of log-prob and advantage of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CovarianceSection {
@@ -54,14 +69,9 @@ pub struct CovarianceSection {
     pub advantages_of_dump: bool,
     /// The formula of the advantages, if they are not those of the dump.
     pub formula: Option<&'static str>,
-    /// Responses left out because they have no log-probs.
-    pub responses_without_log_probs: u64,
-    /// Responses left out because they have neither an advantage nor a reward.
-    pub responses_without_advantage: u64,
-    /// Responses left out because no other response to their prompt has a reward.
-    pub responses_alone: u64,
-    /// Tokens left out because their scored probability is 0.
-    pub impossible_tokens: u64,
+    /// What is left out.
+    #[serde(flatten)]
+    pub left_out: CovarianceLeftOut,
     /// The tokens with the largest covariance.
     pub top_tokens: Vec<TopToken>,
     /// The kinds that are most frequent among the top 2 % of tokens.
@@ -91,7 +101,7 @@ impl Tokens<'_, '_> {
                 visit(at, None, Pairs { cluster, log_probs, advantages });
                 continue;
             }
-            let is_finite = |&position: &usize| log_probs.get(position) != f64::NEG_INFINITY;
+            let is_finite = |&position: &usize| log_probs.get(position).is_finite();
             let positions: Vec<usize> = (0..log_probs.len()).filter(is_finite).collect();
             let finite: Vec<f64> = positions.iter().map(|&at| log_probs.get(at)).collect();
             let log_probs = Floats::Exact(&finite);
@@ -115,17 +125,17 @@ impl ScanPairs for Tokens<'_, '_> {
     }
 }
 
-/// The covariance of a step; `None` if no token has a log-prob and an advantage.
+/// The covariance of a step; if no token has a log-prob and an advantage, only what is left out.
 pub(super) fn covariance_of(
     view: &StepView<'_>,
     units: &Units,
     clusters: &Clusters,
-) -> Option<CovarianceSection> {
+) -> (Option<CovarianceSection>, CovarianceLeftOut) {
     let of_dump = view.iter().any(|response| response.advantage != Advantage::Unknown);
     let rewards: Vec<(u64, Option<f64>)> =
         units.units.iter().map(|unit| (unit.group, unit.reward)).collect();
     let normalised = if of_dump { Vec::new() } else { group_normalised(&rewards) };
-    let (mut without_log_probs, mut without, mut alone, mut impossible) = (0, 0, 0, 0);
+    let mut left_out = CovarianceLeftOut::default();
     let mut advantages = Vec::with_capacity(view.responses.len());
     for (at, response) in view.iter().enumerate() {
         let advantage = match &response.advantage {
@@ -138,9 +148,9 @@ pub(super) fn covariance_of(
                     None => {
                         let is_alone = !of_dump && units.units[unit].reward.is_some();
                         if is_alone {
-                            alone += 1
+                            left_out.responses_alone += 1
                         } else {
-                            without += 1
+                            left_out.responses_without_advantage += 1
                         }
                         None
                     }
@@ -149,25 +159,28 @@ pub(super) fn covariance_of(
         };
         match advantage {
             None => {}
-            _ if !response.has_log_probs => without_log_probs += 1,
-            _ => impossible += u64::from(response.tokens - response.log_prob_count),
+            _ if !response.has_log_probs => left_out.responses_without_log_probs += 1,
+            _ => {
+                let missing = response.log_probs_missing;
+                left_out.tokens_without_log_prob += u64::from(missing);
+                left_out.impossible_tokens +=
+                    u64::from(response.tokens - response.log_prob_count - missing);
+            }
         }
         advantages.push(advantage);
     }
     let tokens = Tokens { view, clusters, advantages };
-    let covariance = covariance(&tokens, clusters.count())?;
+    let Some(covariance) = covariance(&tokens, clusters.count()) else { return (None, left_out) };
     let (top_tokens, top_kinds) = top(&tokens, &covariance);
-    Some(CovarianceSection {
+    let section = CovarianceSection {
         covariance,
         advantages_of_dump: of_dump,
         formula: (!of_dump).then_some(FORMULA),
-        responses_without_log_probs: without_log_probs,
-        responses_without_advantage: without,
-        responses_alone: alone,
-        impossible_tokens: impossible,
+        left_out,
         top_tokens,
         top_kinds,
-    })
+    };
+    (Some(section), left_out)
 }
 
 /// A token of the top 2 %.

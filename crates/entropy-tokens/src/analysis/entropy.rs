@@ -44,8 +44,6 @@ pub struct Percentile {
 pub struct EntropyStats {
     /// Number of responses with entropies.
     pub responses: u64,
-    /// Number of responses that have log-probs but no entropies, and do not count here.
-    pub responses_without_entropies: u64,
     /// Number of tokens with an entropy.
     pub tokens: u64,
     /// Mean over tokens, with its 95 % interval over prompts, or responses.
@@ -142,7 +140,6 @@ pub(super) fn entropy(
     };
     Some(EntropyStats {
         responses,
-        responses_without_entropies: view.responses.len() as u64 - responses,
         tokens: buckets.count,
         mean,
         response_mean: means / responses as f64,

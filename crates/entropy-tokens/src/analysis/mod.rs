@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub use clusters::{ClusterInfo, ClusterKind};
-pub use covariance::{CovarianceSection, KindCount, TopToken};
+pub use covariance::{CovarianceLeftOut, CovarianceSection, KindCount, TopToken};
 pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
 pub use entropy::{
     EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, TOP_SHARE, Threshold,
@@ -28,7 +28,7 @@ pub use entropy::{
 };
 pub use grouping::Grouping;
 pub use groups::GroupStats;
-pub use mismatch::{MismatchSection, MismatchToken};
+pub use mismatch::{MismatchLeftOut, MismatchSection, MismatchToken};
 pub use sections::{Missing, Section};
 pub use shared::{SharedTokens, shared_tokens};
 pub use slices::{Distribution, GroupSlice, StepSlices, slices};
@@ -73,6 +73,17 @@ impl TokenName {
     pub(crate) fn of(kind: &TokenKind) -> TokenName {
         TokenName { id: kind.id, text: kind.text.clone() }
     }
+}
+
+/// What the sections of a step leave out, also those that the step does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StepLeftOut {
+    /// Responses that have log-probs but no entropies.
+    pub responses_without_entropies: u64,
+    /// Left out of the covariance.
+    pub covariance: CovarianceLeftOut,
+    /// Left out of the mismatch.
+    pub mismatch: MismatchLeftOut,
 }
 
 /// The numbers of a source at a step.
@@ -127,6 +138,8 @@ pub struct StepAnalysis {
     pub mismatch: Option<MismatchSection>,
     /// Diversity of the responses to a prompt.
     pub diversity: Option<Diversity>,
+    /// What these sections leave out.
+    pub left_out: StepLeftOut,
     #[serde(skip)]
     forking_kinds: Vec<KindMean>,
 }
@@ -254,6 +267,9 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
         },
     );
     let ((forking, forking_kinds, frequent_kinds), (tenths, positions)) = (forking, profiles);
+    let (covariance, left_out_of_covariance) = covariance;
+    let (mismatch, left_out_of_mismatch) = mismatch::mismatch_of(view);
+    let with_entropies = view.iter().filter(|response| response.has_entropies).count();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     StepAnalysis {
         source: view.source as usize,
@@ -278,8 +294,13 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
         forking,
         frequent_kinds,
         covariance,
-        mismatch: mismatch::mismatch_of(view),
+        mismatch,
         diversity,
+        left_out: StepLeftOut {
+            responses_without_entropies: (view.responses.len() - with_entropies) as u64,
+            covariance: left_out_of_covariance,
+            mismatch: left_out_of_mismatch,
+        },
         forking_kinds,
     }
 }

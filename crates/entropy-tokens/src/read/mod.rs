@@ -12,6 +12,7 @@ mod error;
 mod join_texts;
 mod json_lines;
 mod layout;
+mod log_probs;
 mod own_tokens;
 mod parquet;
 mod parquet_column;

@@ -23,9 +23,9 @@ use crate::columns::Columns;
 use crate::floats::Precision;
 use crate::json::{self, Entries, Scalar};
 use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_LENGTHS, PROMPT_TEXTS, REPEATED,
-    RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS, SEQUENCE_LENGTHS,
-    STEPS, TEXTS, TOKEN_COLUMNS, looks_like_mask, prompt_ids, response_ids,
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, OF_SLIME_SAMPLE, PROMPT_LENGTHS, PROMPT_TEXTS,
+    REPEATED, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS,
+    SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS, looks_like_mask, prompt_ids, response_ids,
 };
 use crate::table::{Batch, TokenTable};
 
@@ -189,7 +189,7 @@ impl WantedColumns {
         let mut names: Vec<&str> = lists.concat();
         response_ids().chain(prompt_ids()).for_each(|name| names.push(name));
         names.extend([REPEATED, "id", "sample_id", "sample", "turn", "role"]);
-        names.extend(["finish_reason", "rank", "export_sequence_idx"]);
+        names.extend(["finish_reason", "rank", "export_sequence_idx", OF_SLIME_SAMPLE]);
         let by = columns.by.as_ref().map(|by| by.column());
         names.extend(by);
         let chosen: [(Option<&str>, &[&str]); 3] = [

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::cells::{Cell, Cells, Texts};
 use super::layout::{Layout, Rejected, Scores, scores, texts};
+use super::log_probs::{NULL_LOG_PROB, is_above, is_below, is_error};
 use super::own_tokens::OwnTokens;
 use crate::columns::Columns;
 use crate::floats::{Floats, Precision, Values, max_of};
@@ -14,8 +15,6 @@ use crate::response::{Advantage, Response};
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Batch, UsedNames, note};
 
-/// Entropies below this are invalid: rounding in sums of 32-bit floats only gives a certain token one slightly below 0.
-const NEGATIVE: f64 = -1e-4;
 /// Stands for an entropy of null.
 const NULL: f64 = f64::NEG_INFINITY;
 
@@ -33,7 +32,6 @@ pub(crate) struct BatchBuilder<'a> {
     pub(super) left_out: LeftOutCounts,
     pub(super) names: UsedNames,
     column_names: Vec<String>,
-    negative: u64,
 }
 
 /// `rank/sequence`, which names a sequence of prime-rl's token export.
@@ -66,7 +64,6 @@ impl<'a> BatchBuilder<'a> {
             left_out: LeftOutCounts::default(),
             names: UsedNames::default(),
             column_names: Vec::new(),
-            negative: 0,
         }
     }
 
@@ -86,7 +83,7 @@ impl<'a> BatchBuilder<'a> {
         let step = self.step_of(cells)?;
         let layout = Layout::of(cells)?;
         let entropies = scores(cells, &ENTROPIES, NULL, &layout)?;
-        let scored = scores(cells, &SCORED, f64::NEG_INFINITY, &layout)?;
+        let scored = scores(cells, &SCORED, NULL_LOG_PROB, &layout)?;
         if entropies.is_none() && scored.is_none() {
             let what = "it has no list of entropies and none of log-probs".to_owned();
             return Err((Reason::NoScores, what));
@@ -94,33 +91,39 @@ impl<'a> BatchBuilder<'a> {
         let own = self.own_tokens(&layout, entropies.as_ref(), place)?;
         let own_entropies = entropies.as_ref().map(|(_, entropies)| own.of(entropies));
         let own_scored = scored.as_ref().map(|(_, scored)| own.of(scored));
-        if let (Some((name, _)), Some(scored)) = (&scored, &own_scored) {
-            let is_bad = |log_prob: f64| log_prob.is_nan() || log_prob == f64::INFINITY;
-            if Floats::Exact(scored).count(is_bad) > 0
-                && let Some(at) = scored.iter().position(|log_prob| is_bad(*log_prob))
-            {
-                let what = format!("{name:?} of token {} is {}", own.index(at) + 1, scored[at]);
-                return Err((Reason::BadLogProb, what));
-            }
+        let finite = |list: &[f64]| Floats::Exact(list).count(f64::is_finite) as usize;
+        let log_prob_count = own_scored.as_deref().map_or(0, finite);
+        if let (Some((name, _)), Some(scored)) = (&scored, &own_scored)
+            && log_prob_count < scored.len()
+            && let Some(at) = scored.iter().position(|log_prob| is_error(*log_prob))
+        {
+            let what = format!("{name:?} of token {} is {}", own.index(at) + 1, scored[at]);
+            return Err((Reason::BadLogProb, what));
         }
         let texts = texts(cells, &layout)?;
 
         // From here on the response is taken.
+        let at_step = || format!("{}, step {step}", place());
         if self.responses.is_empty() {
             self.column_names = cells.scalar_names();
         }
         let start = self.tokens.len();
         self.add_tokens(&layout, texts.as_ref(), &own);
-        let (mut entropy_sum, mut log_prob_sum, mut log_prob_count) = (0.0, 0.0, 0);
+        let (mut entropy_sum, mut log_prob_sum, mut log_probs_missing) = (0.0, 0.0, 0);
         let mut entropy_max = f64::NEG_INFINITY;
         let zeros = || std::iter::repeat_n(0.0, own.len());
         match (&entropies, &own_entropies) {
             (Some((name, _)), Some(list)) => {
                 note(&mut self.names.entropies, name);
-                let entropies = Floats::Exact(list);
-                entropy_sum = entropies.sum_of(|entropy| entropy);
+                entropy_sum = Floats::Exact(list).sum_of(|entropy| entropy);
                 entropy_max = max_of(list);
-                self.negative += entropies.count(|entropy| entropy < NEGATIVE);
+                self.count_impossible(
+                    Reason::EntropyBelowZero,
+                    (name, list),
+                    &own,
+                    is_below,
+                    &at_step,
+                );
                 self.entropies.extend(list.iter().copied());
             }
             _ => self.entropies.extend(zeros()),
@@ -129,9 +132,29 @@ impl<'a> BatchBuilder<'a> {
             (Some((name, _)), Some(list)) => {
                 note(&mut self.names.scored, name);
                 let log_probs = Floats::Exact(list);
-                log_prob_count = log_probs.count(f64::is_finite) as u32;
                 log_prob_sum =
                     log_probs.sum_of(|log_prob| if log_prob.is_finite() { log_prob } else { 0.0 });
+                if log_prob_count < list.len() {
+                    log_probs_missing = log_probs.count(f64::is_nan) as u32;
+                }
+                if log_probs_missing > 0 {
+                    let first = || {
+                        format!(
+                            "{}: {name:?} of {log_probs_missing} of {} tokens",
+                            at_step(),
+                            own.len()
+                        )
+                    };
+                    let missing = u64::from(log_probs_missing);
+                    self.left_out.add(Reason::TokenWithoutLogProb, missing, first);
+                }
+                self.count_impossible(
+                    Reason::LogProbAboveZero,
+                    (name, list),
+                    &own,
+                    is_above,
+                    &at_step,
+                );
                 self.log_probs.extend(list.iter().copied());
             }
             _ => self.log_probs.extend(zeros()),
@@ -160,7 +183,8 @@ impl<'a> BatchBuilder<'a> {
             entropy_sum,
             entropy_max,
             log_prob_sum,
-            log_prob_count,
+            log_prob_count: log_prob_count as u32,
+            log_probs_missing,
             prompt: prompt.map(String::into_boxed_str),
             sample: cells.scalar("sample").and_then(|sample| sample.whole()),
             finish: cells
@@ -182,6 +206,25 @@ impl<'a> BatchBuilder<'a> {
         }
         self.responses.push(response);
         Ok(())
+    }
+
+    /// Counts values of the policy's own tokens that no policy has; they are kept.
+    fn count_impossible(
+        &mut self,
+        reason: Reason,
+        (name, values): (&str, &[f64]),
+        own: &OwnTokens,
+        is_impossible: impl Fn(f64) -> bool,
+        place: &impl Fn() -> String,
+    ) {
+        let count = Floats::Exact(values).count(&is_impossible);
+        if count > 0
+            && let Some(at) = values.iter().position(|value| is_impossible(*value))
+        {
+            let token = own.index(at) + 1;
+            let first = || format!("{}: {name:?} of token {token} is {}", place(), values[at]);
+            self.left_out.add(reason, count, first);
+        }
     }
 
     /// Adds the ids of tokens, or from the first text on the numbers of their kinds.
@@ -294,9 +337,17 @@ impl<'a> BatchBuilder<'a> {
                 return None;
             };
             note(&mut self.names.sampler, name);
+            let sampler = own.of(&list);
+            let at_step = || format!("{}, step {step}", place());
+            self.count_impossible(
+                Reason::LogProbAboveZero,
+                (name, &sampler),
+                own,
+                is_above,
+                &at_step,
+            );
             let mut sums = MismatchSums::default();
             let kinds = &self.tokens[self.tokens.len() - own.len()..];
-            let sampler = own.of(&list);
             let tokens = scored.iter().zip(sampler.iter()).zip(kinds);
             for (position, ((&scored, &sampled), &kind)) in tokens.enumerate() {
                 if sums.add(scored, sampled) == Usable::Yes {
@@ -362,7 +413,6 @@ impl<'a> BatchBuilder<'a> {
             left_out: self.left_out,
             names: self.names,
             columns: self.column_names,
-            negative: self.negative,
         }
     }
 }

@@ -8,7 +8,9 @@ use super::own_tokens::OwnTokens;
 use super::row::{BatchBuilder, hash};
 use crate::json::Scalar;
 use crate::left_out::Reason;
-use crate::names::{ANSWERS, GROUPS, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS, STEPS};
+use crate::names::{
+    ANSWERS, GROUPS, OF_SLIME_SAMPLE, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS, ROLLOUT_ID, STEPS,
+};
 use crate::table::note;
 
 /// The text of a response: a column, else the texts of its own tokens.
@@ -30,7 +32,8 @@ impl BatchBuilder<'_> {
     /// The step of a row. One in `dump` is that of the rollouts, which another checkpoint may have scored.
     pub(super) fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
         let mut is_null = None;
-        for name in STEPS {
+        let is_sample = cells.has_own(OF_SLIME_SAMPLE);
+        for name in STEPS.into_iter().filter(|name| !is_sample || *name != ROLLOUT_ID) {
             if let Some(value) = cells.own_scalar(name) {
                 let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
                 return value.whole().ok_or_else(bad);

@@ -28,6 +28,8 @@ pub enum Usable {
     Yes,
     /// The sampler's log-prob is missing or not finite.
     NoSampler,
+    /// The scored log-prob is missing.
+    NoScored,
     /// The scored probability is 0.
     Impossible,
 }
@@ -37,6 +39,7 @@ pub enum Usable {
 pub struct MismatchSums {
     tokens: u64,
     no_sampler: u64,
+    no_scored: u64,
     impossible: u64,
     difference: f64,
     absolute: f64,
@@ -46,11 +49,15 @@ pub struct MismatchSums {
 }
 
 impl MismatchSums {
-    /// Adds a token.
+    /// Adds a token; NaN stands for a log-prob that is missing.
     pub fn add(&mut self, scored: f64, sampler: f64) -> Usable {
         if !sampler.is_finite() {
             self.no_sampler += 1;
             return Usable::NoSampler;
+        }
+        if scored.is_nan() {
+            self.no_scored += 1;
+            return Usable::NoScored;
         }
         if scored == f64::NEG_INFINITY {
             self.impossible += 1;
@@ -75,10 +82,6 @@ pub struct Mismatch {
     pub responses: usize,
     /// Number of their tokens that count.
     pub tokens: u64,
-    /// Tokens without a finite log-prob of the sampler, which are left out.
-    pub tokens_without_sampler: u64,
-    /// Tokens whose scored probability is 0, which are left out.
-    pub impossible_tokens: u64,
     /// Mean of scored − sampler's log-prob, in nats.
     pub mean_difference: f64,
     /// Mean of its magnitude.
@@ -95,16 +98,33 @@ pub struct Mismatch {
     pub ess_responses: f64,
 }
 
+/// Tokens that do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct UnusableTokens {
+    /// Tokens without a finite log-prob of the sampler.
+    pub tokens_without_sampler: u64,
+    /// Tokens of which only the sampler's log-prob is there.
+    pub tokens_without_scored: u64,
+    /// Tokens whose scored probability is 0.
+    pub impossible_tokens: u64,
+}
+
+/// Counts the tokens that [`mismatch`] leaves out.
+pub fn unusable<'a>(responses: impl Iterator<Item = &'a MismatchSums>) -> UnusableTokens {
+    let mut unusable = UnusableTokens::default();
+    for sums in responses {
+        unusable.tokens_without_sampler += sums.no_sampler;
+        unusable.tokens_without_scored += sums.no_scored;
+        unusable.impossible_tokens += sums.impossible;
+    }
+    unusable
+}
+
 /// Combines the sums of the responses of a step; `None` without a token that counts.
 pub fn mismatch<'a>(responses: impl Iterator<Item = &'a MismatchSums>) -> Option<Mismatch> {
     let mut total = MismatchSums::default();
     let (mut count, mut ratio, mut weight, mut weight2) = (0usize, 0.0, 0.0, 0.0);
-    for sums in responses {
-        total.no_sampler += sums.no_sampler;
-        total.impossible += sums.impossible;
-        if sums.tokens == 0 {
-            continue;
-        }
+    for sums in responses.filter(|sums| sums.tokens > 0) {
         count += 1;
         total.tokens += sums.tokens;
         total.difference += sums.difference;
@@ -125,8 +145,6 @@ pub fn mismatch<'a>(responses: impl Iterator<Item = &'a MismatchSums>) -> Option
     Some(Mismatch {
         responses: count,
         tokens: total.tokens,
-        tokens_without_sampler: total.no_sampler,
-        impossible_tokens: total.impossible,
         mean_difference: total.difference / n,
         mean_abs_difference: total.absolute / n,
         k1: -total.difference / n,
@@ -237,15 +255,15 @@ mod tests {
     fn tokens_without_a_log_prob_are_counted() {
         let mut sums = MismatchSums::default();
         assert_eq!(sums.add(-1.0, f64::NAN), Usable::NoSampler);
+        assert_eq!(sums.add(f64::NAN, -1.0), Usable::NoScored);
         assert_eq!(sums.add(f64::NEG_INFINITY, -1.0), Usable::Impossible);
         assert_eq!(mismatch([sums].iter()), None);
         sums.add(-1.0, -1.5);
         let found = mismatch([sums].iter()).unwrap();
-        assert_eq!(
-            (found.tokens, found.tokens_without_sampler, found.impossible_tokens),
-            (1, 1, 1)
-        );
-        assert_eq!(found.mean_difference, 0.5);
+        assert_eq!((found.tokens, found.mean_difference), (1, 0.5));
+        let UnusableTokens { tokens_without_sampler, tokens_without_scored, impossible_tokens } =
+            unusable([sums].iter());
+        assert_eq!((tokens_without_sampler, tokens_without_scored, impossible_tokens), (1, 1, 1));
     }
 
     #[test]

@@ -57,6 +57,15 @@ fn own(keys: &Map<String, Json>) -> Map<String, Json> {
     }
 }
 
+/// The value of a column; `a.b` is key `b` of the object `a`, unless a column has this name.
+fn at_path<'a>(keys: &'a Map<String, Json>, path: &str) -> Option<&'a Json> {
+    if let Some(value) = keys.get(path) {
+        return Some(value);
+    }
+    let (key, rest) = path.split_once('.')?;
+    at_path(keys.get(key)?.as_object()?, rest)
+}
+
 /// The columns with these names that a row has.
 pub(super) fn named(keys: &Map<String, Json>, names: &[&str]) -> Map<String, Json> {
     if names.is_empty() {
@@ -64,8 +73,8 @@ pub(super) fn named(keys: &Map<String, Json>, names: &[&str]) -> Map<String, Jso
     }
     let own = own(keys);
     let value = |name: &&str| {
-        let value = keys.get(*name).filter(|value| !value.is_null()).or_else(|| own.get(*name))?;
-        Some(((*name).to_owned(), value.clone()))
+        let value = at_path(keys, name).filter(|value| !value.is_null());
+        Some(((*name).to_owned(), value.or_else(|| at_path(&own, name))?.clone()))
     };
     names.iter().filter_map(value).collect()
 }

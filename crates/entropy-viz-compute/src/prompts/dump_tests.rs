@@ -361,3 +361,45 @@ fn masks_under_other_names_are_read_or_refused() {
         json!({"prompt_token_ids": [1, 2], "response_token_ids": [3], "image_mask": [1, 0, 1, 1]});
     assert!(one(&other).masks.is_empty());
 }
+
+fn fixture(name: &str) -> Vec<PromptRow> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/dumps");
+    let selected = SelectedKeys { others: true, ..SelectedKeys::default() };
+    read(&root.join(name), selected, 0).unwrap()
+}
+
+/// Files that the trainers' own functions wrote: tests/fixtures/make/trainer_dumps_make.py.
+#[test]
+fn dumps_of_verl_are_read_as_its_releases_write_them() {
+    for release in ["0.4.1", "0.9.1", "0.9.1-v1"] {
+        let rows = fixture(&format!("verl/{release}/40.jsonl"));
+        assert_eq!(rows.len(), 4, "{release}");
+        for row in &rows {
+            let Prompt::Text(prompt) = &row.prompt else { panic!("{release}: {:?}", row.prompt) };
+            assert!(prompt.starts_with("user\nWhat is 3 + "), "{release}: {prompt}");
+            assert!(matches!(&row.response, Some(GivenResponse::Text(text)) if !text.is_empty()));
+            assert!(row.columns["score"].is_number() && row.columns["step"] == 40, "{release}");
+            // The result of the reward function; uid and request_id are not repeated.
+            assert_eq!(row.columns.contains_key("pred"), release != "0.9.1-v1");
+            assert!(!row.columns.contains_key("uid") && !row.columns.contains_key("gts"));
+        }
+    }
+}
+
+#[test]
+fn samples_of_slime_and_rows_of_nemo_rl_are_read_as_they_are_written() {
+    let responses = |name: &str| {
+        let rows = fixture(name);
+        let ids = rows.into_iter().map(|row| match row.response {
+            Some(GivenResponse::Tokens(ids)) => ids,
+            other => panic!("{name}: {other:?}"),
+        });
+        ids.collect::<Vec<_>>()
+    };
+    // NeMo-RL pads, slime has prompt and response in one list: the ids of the responses are equal.
+    let expected = responses("nemo-rl/train_data_step40.jsonl");
+    assert!(expected.len() == 4 && expected.iter().all(|ids| ids.len() > 4), "{expected:?}");
+    for name in ["slime-0.3.1/40.pt", "slime-0.3.1/samples.jsonl"] {
+        assert_eq!(responses(name), expected, "{name}");
+    }
+}

@@ -108,7 +108,12 @@ pub(crate) const NO_RESPONSE: &str = "none";
 
 impl SelectedKeys<'_> {
     fn has(&self, name: &str) -> bool {
-        self.prompt == Some(name) || self.response == Some(name) || self.groups.contains(&name)
+        let is_around = |group: &&str| {
+            group.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.prompt == Some(name)
+            || self.response == Some(name)
+            || self.groups.iter().any(is_around)
     }
 }
 

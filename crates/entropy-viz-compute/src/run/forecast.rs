@@ -17,6 +17,7 @@ use super::evaluate::encode;
 use super::output::{RunOutputs, StepState};
 use super::plan::{CheckpointPlan, RunInputs, Selection};
 use crate::checkpoint::Checkpoint;
+use crate::groups::{Groups, NoColumn};
 
 /// Rows and columns of the matrices of the measured product.
 const SIDE: i64 = 1024;
@@ -40,7 +41,14 @@ fn operations_per_second(device: Device, kind: Kind) -> f64 {
 }
 
 /// What is planned for one checkpoint.
-fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, costs: &mut Costs) -> Value {
+///
+/// # Errors
+/// When no row of its prompts has a column of `--by`, which is probably mistyped.
+fn checkpoint(
+    inputs: &RunInputs<'_>,
+    checkpoint: &Checkpoint,
+    costs: &mut Costs,
+) -> Result<Value, CliError> {
     let step = checkpoint.step.unwrap_or(0);
     let shown = checkpoint.path.display().to_string();
     let mut planned = || -> Result<Value, CliError> {
@@ -48,6 +56,7 @@ fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, costs: &mut Costs
         let plan = CheckpointPlan::open(inputs, checkpoint, "")?;
         let (_, encoded) = encode(inputs, checkpoint, &plan, &prompts)?;
         let records = &encoded.records;
+        Groups::new(&inputs.args.by, records, &prompts.rows, &prompts.path)?;
         let sampled = records.iter().filter(|record| record.sample.is_some()).count();
         let tokens: usize = records
             .iter()
@@ -72,8 +81,9 @@ fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, costs: &mut Costs
         }))
     };
     match planned() {
-        Ok(value) => value,
-        Err(failure) => unusable(step, &failure),
+        Ok(value) => Ok(value),
+        Err(failure) if failure.error.is::<NoColumn>() && costs.rates.is_empty() => Err(failure),
+        Err(failure) => Ok(unusable(step, &failure)),
     }
 }
 
@@ -125,7 +135,7 @@ impl Costs {
 /// Prints the plan as JSON.
 ///
 /// # Errors
-/// When an output file has the rows of other inputs, or stdout cannot be written.
+/// When an output file has the rows of other inputs, no row has a column of `--by`, or stdout cannot be written.
 pub(super) fn print(
     inputs: &RunInputs<'_>,
     selection: &Selection,
@@ -145,7 +155,7 @@ pub(super) fn print(
             StepState::Unfinished(message) => {
                 json!({"step": step, "state": "unusable", "reason": message, "hint": null})
             }
-            StepState::Missing => checkpoint(inputs, found, &mut costs),
+            StepState::Missing => checkpoint(inputs, found, &mut costs)?,
         });
     }
     checkpoints.sort_by_key(|value| value["step"].as_u64());

@@ -57,19 +57,16 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
     if let Some(latest) = printed.latest.take().filter(|_| first.parts().is_empty()) {
         *first = latest;
     }
-    if let Some(what) = printed.unreadable {
-        return Err(ReadError::Record {
-            place: "the configuration that it prints".to_owned(),
-            what,
-        });
-    }
     let source = path.to_string_lossy().into_owned();
-    let named = |(training, tree)| LoggedConfig {
-        run: (training > 0).then(|| super::training_name(training)),
-        tree,
-        source: source.clone(),
+    let named = |(training, tree): (usize, Tree)| {
+        let run = (training > 0).then(|| super::training_name(training));
+        LoggedConfig::new(run, tree, source.clone())
     };
-    Ok(of_training.into_iter().map(named).collect())
+    let mut found: Vec<LoggedConfig> = of_training.into_iter().map(named).collect();
+    if let Some(first) = found.first_mut() {
+        first.problem = printed.problem();
+    }
+    Ok(found)
 }
 
 /// Finds configurations among the lines of a log.
@@ -78,14 +75,16 @@ struct Printed {
     open: Option<OpenText>,
     /// The last configuration that no training has yet.
     latest: Option<Tree>,
-    /// Why a configuration cannot be read.
+    /// Why the first one that cannot be read cannot be.
     unreadable: Option<String>,
+    lines: usize,
 }
 
 /// The lines of a configuration that is not complete.
 struct OpenText {
     prefix: String,
     text: String,
+    line: usize,                // its first line in the log, from 1
     foreign: usize,             // lines between its lines
     brackets: Option<Brackets>, // `None` for YAML
 }
@@ -99,6 +98,7 @@ impl OpenText {
 
 impl Printed {
     fn take(&mut self, segment: &Segment<'_>) {
+        self.lines += usize::from(segment.after == Some(b'\n'));
         let may_begin = memmem::find(segment.text, b"{").is_some()
             || memmem::find(segment.text, TITLE.as_bytes()).is_some();
         if self.open.is_none() && !may_begin {
@@ -117,7 +117,11 @@ impl Printed {
                 open.foreign += 1;
                 open.foreign <= MOST_FOREIGN
             };
-            self.open = is_longer.then_some(open);
+            if is_longer {
+                self.open = Some(open);
+            } else {
+                self.give_up(&open);
+            }
         }
         let brackets = match line {
             TITLE => None,
@@ -126,11 +130,33 @@ impl Printed {
             _ => return,
         };
         let (prefix, text) = (prefix.to_owned(), String::new());
-        let mut open = OpenText { prefix, text, foreign: 0, brackets };
+        let line_number = self.lines + usize::from(segment.after != Some(b'\n'));
+        let mut open = OpenText { prefix, text, line: line_number, foreign: 0, brackets };
         let is_complete = open.brackets.is_some() && self.extend(&mut open, line);
-        if !is_complete {
-            self.open = Some(open);
+        if !is_complete && let Some(before) = self.open.replace(open) {
+            self.give_up(&before);
         }
+    }
+
+    /// Notes a dictionary that was a configuration, and whose end is not in the log.
+    fn give_up(&mut self, open: &OpenText) {
+        if open.brackets.is_some() && parts_named(&open.text) > 1 {
+            self.cannot_read(open, "its end is not there");
+        }
+    }
+
+    fn cannot_read(&mut self, open: &OpenText, what: &str) {
+        self.unreadable.get_or_insert_with(|| {
+            format!("the configuration that it prints at line {}: {what}", open.line)
+        });
+    }
+
+    /// What is wrong with the configurations of the whole log.
+    fn problem(mut self) -> Option<String> {
+        if let Some(open) = self.open.take() {
+            self.give_up(&open);
+        }
+        self.unreadable
     }
 
     /// Adds a line; returns whether the text is complete.
@@ -145,8 +171,8 @@ impl Printed {
             return false;
         }
         let tree = match open.brackets {
-            Some(_) => dictionary(&open.text),
-            None => self.yaml(&open.text),
+            Some(_) => self.dictionary(open),
+            None => self.yaml(open),
         };
         let is_config = |tree: &Tree| PARTS.iter().any(|part| tree.get(part).is_some());
         if let Some(tree) = tree.filter(is_config) {
@@ -155,24 +181,39 @@ impl Printed {
         true
     }
 
-    fn yaml(&mut self, text: &str) -> Option<Tree> {
-        match parse_yaml(text) {
+    fn yaml(&mut self, open: &OpenText) -> Option<Tree> {
+        match parse_yaml(&open.text) {
             Ok(tree) => Some(tree),
             Err(what) => {
-                let is_config = PARTS.iter().any(|part| text.contains(&format!("{part}:")));
-                self.unreadable = self.unreadable.take().or(is_config.then_some(what));
+                if PARTS.iter().any(|part| open.text.contains(&format!("{part}:"))) {
+                    self.cannot_read(open, &what);
+                }
                 None
             }
         }
     }
+
+    /// A dictionary of Python or JSON that names a part of a configuration: most dictionaries are rows. One that cannot
+    /// be read must name two to be noted: a model may write the word "trainer" in quotes, too.
+    fn dictionary(&mut self, open: &OpenText) -> Option<Tree> {
+        let named = parts_named(&open.text);
+        if named == 0 {
+            return None;
+        }
+        let json = || parse_json(open.text.as_bytes()).ok();
+        let tree = parse_python(open.text.trim()).or_else(json);
+        if tree.is_none() && named > 1 {
+            self.cannot_read(open, "it is neither a dictionary of Python nor JSON");
+        }
+        tree
+    }
 }
 
-/// A dictionary of Python or JSON that names a part of a configuration: most dictionaries are rows.
-fn dictionary(text: &str) -> Option<Tree> {
-    let mut quoted = PARTS.iter().flat_map(|part| [format!("'{part}'"), format!("\"{part}\"")]);
-    let is_config = quoted.any(|part| text.contains(&part));
-    let parsed = || parse_python(text.trim()).or_else(|| parse_json(text.as_bytes()).ok());
-    if is_config { parsed() } else { None }
+/// How many parts of a configuration a text names in quotes.
+fn parts_named(text: &str) -> usize {
+    let is_named =
+        |part: &&&str| text.contains(&format!("'{part}'")) || text.contains(&format!("\"{part}\""));
+    PARTS.iter().filter(is_named).count()
 }
 
 #[cfg(test)]
@@ -247,8 +288,20 @@ mod tests {
             LogConfigs::read("verl-console", &path)
         };
         assert!(read("").unwrap().is_empty());
-        let unreadable = read("Config\ntrainer: [1\nb: 2\n\n").unwrap_err();
-        assert!(unreadable.contains("the configuration that it prints: line 2"), "{unreadable}");
+        let problem = |end| read(end).unwrap().problems(&path).join("; ");
+        let unreadable = problem("Config\ntrainer: [1\nb: 2\n\n");
+        let place = "train.log: the configuration that it prints at line 9: line 2";
+        assert!(unreadable.contains(place), "{unreadable}");
+        let two = "{'trainer': {'seed': 1},\n 'algorithm', 'x' y}\n";
+        let unreadable = problem(two);
+        assert!(unreadable.contains("at line 9: it is neither a dictionary"), "{unreadable}");
+        let unreadable = problem("{'trainer': {'seed': 1},\n 'algorithm': 1,\n");
+        assert!(unreadable.contains("at line 9: its end is not there"), "{unreadable}");
+        assert_eq!(problem("{'trainer': {'seed': 1}, oops}\n"), "", "a text of a model");
+        // One that can be read is there in spite of another that cannot.
+        let both = ["{'trainer': {'seed': 1}, 'algorithm': 1}\n", two].concat();
+        assert_eq!(read(&both).unwrap().of_run(None).entries().len(), 2);
+        assert!(problem(&both).contains("at line 10:"));
         // A dictionary that was cut does not hide the next one.
         let found = read("{'trainer':\n{'trainer': {'seed': 1},\nwarning\n 'b': 2}\n").unwrap();
         assert_eq!(found.of_run(None).entries().len(), 2);

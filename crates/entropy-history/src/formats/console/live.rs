@@ -1,9 +1,9 @@
 //! The rows of a console log that arrives line by line, each as soon as it is complete.
 
-use super::fields::is_entropy;
 use super::parser::ConsoleParser;
 use super::rows::ConsoleRow;
 use super::segments::Segment;
+use crate::entropy_name::is_entropy_like;
 use crate::formats::format::Format;
 use crate::history::Point;
 use crate::quantity::{Sign, identify};
@@ -12,12 +12,22 @@ use crate::select::SeriesSelector;
 /// What a line completes.
 #[derive(Debug, Default)]
 pub(crate) struct LiveRows {
-    /// The number of the training, from 0, and the point of each row.
-    pub(crate) rows: Vec<(usize, Point)>,
+    /// The rows with an entropy.
+    pub(crate) rows: Vec<LiveRow>,
     /// What is wrong with a row.
     pub(crate) problem: Option<String>,
     /// Whether the line is not a part of a row.
     pub(crate) is_foreign: bool,
+}
+
+/// A row with an entropy.
+#[derive(Debug)]
+pub(crate) struct LiveRow {
+    /// The number of the training, from 0.
+    pub(crate) training: usize,
+    /// The key of the entropy.
+    pub(crate) key: String,
+    pub(crate) point: Point,
 }
 
 /// A console log of which one line after the other is taken.
@@ -76,7 +86,9 @@ impl LiveConsole {
         let Some(format) = self.parser.shape().map(super::Shape::format) else { return found };
         for row in self.parser.take_rows() {
             match point(&row, format, selector) {
-                Ok(Some(point)) => found.rows.push((row.training, point)),
+                Ok(Some((key, point))) => {
+                    found.rows.push(LiveRow { training: row.training, key, point });
+                }
                 Ok(None) => {}
                 Err(problem) => found.problem = Some(problem),
             }
@@ -85,12 +97,12 @@ impl LiveConsole {
     }
 }
 
-/// The point of a row; `None` if it has no entropy.
+/// The key of the entropy of a row and its point; `None` if it has no entropy.
 fn point(
     row: &ConsoleRow,
     format: &Format,
     selector: &SeriesSelector,
-) -> Result<Option<Point>, String> {
+) -> Result<Option<(String, Point)>, String> {
     let ranked = row
         .values
         .iter()
@@ -104,7 +116,7 @@ fn point(
         [(_, key, value), ..] => Some((*key, *value)),
         // A trainer that is not known.
         [] if selector.uses_default_keys() => {
-            let mut own = row.values.iter().filter(|(key, _)| is_entropy(key));
+            let mut own = row.values.iter().filter(|(key, _)| is_entropy_like(key));
             own.next().filter(|_| own.next().is_none()).map(|(key, value)| (key, value))
         }
         [] => None,
@@ -113,5 +125,5 @@ fn point(
     let Some(value) = value else { return Err(format!("its {key:?} is not a number")) };
     let sign = identify(format.kinds, key, [*value].into_iter()).1;
     let entropy = if sign == Sign::Flipped { -value } else { *value };
-    Ok(Some(Point { step: row.step, entropy }))
+    Ok(Some((key.clone(), Point { step: row.step, entropy })))
 }

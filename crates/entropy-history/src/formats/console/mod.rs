@@ -47,7 +47,7 @@ use std::io::Read;
 
 use memchr::{memchr, memmem};
 
-pub(crate) use live::LiveConsole;
+pub(crate) use live::{LiveConsole, LiveRow};
 use parser::ConsoleParser;
 use rows::Shape;
 use segments::segments;
@@ -288,7 +288,7 @@ impl Reading {
                         builder.column(key); // it counts as a key of the log
                         self.not_numbers.get_or_insert_with(|| (key.clone(), 0)).1 += 1;
                     }
-                    None => {}
+                    None => builder.set_not_a_number(key),
                 }
             }
             builder.end_row();

@@ -76,7 +76,7 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
         let own = params.iter().filter(|(id, _, _)| *id == run.id);
         let own = own.map(|(_, key, text)| (key.clone(), Tree::Leaf(ConfigValue::plain(text))));
         let source = path.to_string_lossy().into_owned();
-        LoggedConfig { run: Some(name), tree: Tree::Map(own.collect()), source }
+        LoggedConfig::new(Some(name), Tree::Map(own.collect()), source)
     };
     Ok(distinct_names(&runs).into_iter().zip(&runs).map(config).collect())
 }

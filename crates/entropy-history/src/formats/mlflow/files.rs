@@ -109,7 +109,7 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
         parts.push((key, Tree::Leaf(ConfigValue::plain(start_of(&file)?.trim_end()))));
     }
     let source = directory.to_string_lossy().into_owned();
-    Ok(vec![LoggedConfig { run: None, tree: Tree::Map(parts), source }])
+    Ok(vec![LoggedConfig::new(None, Tree::Map(parts), source)])
 }
 
 /// The name of a metric or a parameter: its path below the directory of all of them.

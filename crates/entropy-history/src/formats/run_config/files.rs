@@ -40,7 +40,7 @@ pub(crate) fn of_directory(directory: &Path) -> (Vec<LoggedConfig>, Vec<String>)
             Ok(tree) if is_model(&tree) => {}
             Ok(tree) => {
                 let source = path.to_string_lossy().into_owned();
-                found.push(LoggedConfig { run: None, tree: unwrapped(tree), source });
+                found.push(LoggedConfig::new(None, unwrapped(tree), source));
             }
             Err(what) => {
                 problems

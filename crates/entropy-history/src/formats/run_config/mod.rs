@@ -32,14 +32,25 @@ pub(crate) struct LoggedConfig {
     pub(crate) tree: Tree,
     /// Where it was read from.
     pub(crate) source: String,
+    /// Why a part of what was logged cannot be read.
+    pub(crate) problem: Option<String>,
 }
 
-/// The configuration that files in a directory of a run have, and the files that cannot be read, with the reason.
+impl LoggedConfig {
+    /// A configuration of which everything was read.
+    pub(crate) fn new(run: Option<String>, tree: Tree, source: String) -> LoggedConfig {
+        LoggedConfig { run, tree, source, problem: None }
+    }
+}
+
+/// The configuration that files in a directory of a run have, and what is wrong with them.
 pub fn config_in(directory: &Path) -> (RunConfig, Vec<String>) {
-    let (found, problems) = of_directory(directory);
+    let (found, mut problems) = of_directory(directory);
     let mut config = RunConfig::default();
     for LoggedConfig { tree, source, .. } in found {
-        config.add_missing(RunConfig::from_tree(&tree, source));
+        let of_file = RunConfig::from_tree(&tree, source.as_str());
+        problems.extend(of_file.repeated_in(&source));
+        config.add_missing(of_file);
     }
     (config, problems)
 }

@@ -12,6 +12,14 @@ use crate::select::AuxKind;
 impl SeriesBuilder<'_> {
     /// Ends the log. `outcome` says how reading ended; a truncated file keeps its complete rows.
     pub(crate) fn finish(mut self, outcome: Result<(), ReadError>) -> Result<Log, ReadError> {
+        let is_nested = |column: &&mut SeriesColumn| {
+            column.has_nested && column.points.iter().all(|point| !point.entropy.is_finite())
+        };
+        for column in self.columns.iter_mut().filter(is_nested) {
+            column.points.clear();
+            column.extent.rows = 0;
+            self.runs[column.run].keys.remove(&column.key);
+        }
         match outcome {
             Err(ReadError::Scan(ScanError::Cut(place))) if self.rows > 0 => {
                 self.notes.push(LogNote::Cut {

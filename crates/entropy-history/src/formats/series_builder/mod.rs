@@ -48,6 +48,7 @@ struct SeriesColumn {
     extent: SeriesExtent,
     last_row: usize,
     missing: (usize, usize), // number of rows with a step and without a value, and the first such row
+    has_nested: bool,        // whether points stand for objects or tensors
 }
 
 /// The rows of one run; most logs hold a single, unnamed run.
@@ -275,6 +276,7 @@ impl<'w> SeriesBuilder<'w> {
                 extent: SeriesExtent::default(),
                 last_row: 0,
                 missing: (rows, first),
+                has_nested: false,
             });
         }
         if rank.is_some() {
@@ -302,6 +304,7 @@ impl<'w> SeriesBuilder<'w> {
             extent: SeriesExtent::default(),
             last_row: 0,
             missing: (0, 0),
+            has_nested: false,
         });
         Some(ColumnId(self.columns.len() - 1))
     }
@@ -330,6 +333,37 @@ impl<'w> SeriesBuilder<'w> {
     /// finite there: the entropy of the run remains good.
     pub(crate) fn is_quantity(&self, column: ColumnId) -> bool {
         matches!(self.columns[column.0].aux, Some(AuxKind::Quantity(..)))
+    }
+
+    /// Counts a value that is not a number, if its series is a quantity that was requested.
+    pub(crate) fn set_not_a_number(&mut self, key: &str) {
+        if let Some(column) = self.quantity_column(key) {
+            self.set(column, f64::NAN);
+        }
+    }
+
+    /// The same for an object; returns whether it counts. A series without any number is not one, and left out.
+    pub(crate) fn set_nested(&mut self, key: &str) -> bool {
+        let Some(column) = self.quantity_column(key) else { return false };
+        self.columns[column.0].has_nested = true;
+        self.set(column, f64::NAN);
+        true
+    }
+
+    /// The same for a text or a tensor with its own step, also of a metric.
+    pub(crate) fn push_nested(&mut self, key: &[u8], step: f64) {
+        let Ok(key) = std::str::from_utf8(key) else { return };
+        let metric = if self.is_metric(key) { self.column(key) } else { None };
+        if let Some(column) = metric.or_else(|| self.quantity_column(key)) {
+            self.columns[column.0].has_nested = true;
+            self.push(column, step, f64::NAN);
+        }
+    }
+
+    /// The series with this key, if it is a quantity that was requested; other keys do not become keys of the log.
+    fn quantity_column(&mut self, key: &str) -> Option<ColumnId> {
+        let is_quantity = matches!(self.selector.aux_kind(key), Some(AuxKind::Quantity(..)));
+        if is_quantity { self.column(key) } else { None }
     }
 
     /// Sets the step at which the training of the current run will end. Trainers write 0 or −1 for a run without a limit.

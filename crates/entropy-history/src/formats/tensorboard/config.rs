@@ -23,7 +23,7 @@ const ARGUMENTS: &[u8] = b"args/text_summary";
 const HYPERPARAMETERS: &[u8] = b"_hparams_/session_start_info";
 
 pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
-    let mut found = LoggedConfig { run: None, tree: Tree::default(), source: String::new() };
+    let mut found = LoggedConfig::new(None, Tree::default(), String::new());
     let hyperparameters = files_of_add_hparams(path);
     for file in hyperparameters.iter().map(PathBuf::as_path).chain([path]) {
         let before = found.tree.parts().len();
@@ -138,7 +138,10 @@ fn value(message: &[u8]) -> Result<ConfigValue, Malformed> {
     for field in Fields::new(message) {
         value = match field? {
             (2, Wire::Fixed64(bits)) => ConfigValue::plain(&number_text(f64::from_bits(bits))),
-            (3, Wire::Bytes(text)) => ConfigValue::quoted(utf8(text)?),
+            (3, Wire::Bytes(text)) => match utf8(text)? {
+                "None" => ConfigValue::plain("None"), // there is no null: trainers log its text
+                text => ConfigValue::quoted(text),
+            },
             (4, Wire::Varint(word)) => ConfigValue::plain(if word == 0 { "false" } else { "true" }),
             _ => value,
         };

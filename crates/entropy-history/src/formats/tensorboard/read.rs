@@ -127,16 +127,24 @@ fn read_value(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<bool, Malformed> {
     let mut tag: &[u8] = b"";
-    let mut number = None;
+    let (mut number, mut has_tensor) = (None, false);
     for field in Fields::new(message) {
         match field? {
             (1, Wire::Bytes(bytes)) => tag = bytes,
             (2, Wire::Fixed32(bits)) => number = Some(f64::from(f32::from_bits(bits))),
-            (8, Wire::Bytes(tensor)) => number = number.or(scalar(tensor)?),
+            (8, Wire::Bytes(tensor)) => {
+                has_tensor = true;
+                number = number.or(scalar(tensor)?);
+            }
             _ => {}
         }
     }
-    let Some(number) = number else { return Ok(false) };
+    let Some(number) = number else {
+        if has_tensor {
+            builder.push_nested(tag, step);
+        }
+        return Ok(false);
+    };
     let Ok(Some(column)) = builder.column_of_bytes(tag) else { return Ok(false) };
     builder.push(column, step, number);
     Ok(builder.is_selected(column))
@@ -197,4 +205,50 @@ fn float(bytes: &[u8]) -> Option<f64> {
 
 fn double(bytes: &[u8]) -> Option<f64> {
     bytes.first_chunk().map(|b| f64::from_le_bytes(*b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{self, Log, Source};
+    use crate::framing::protobuf::Message;
+    use crate::select::SeriesSelector;
+
+    /// A log with an entropy and a reward per step; `None` is a text in place of the reward.
+    fn log(rewards: &[Option<f32>]) -> Log {
+        let mut file = Vec::new();
+        let mut add = |step: i64, value: &Message| {
+            let summary = Message::new().message(1, value);
+            let event = Message::new().double(1, 1e9).integer(2, step).message(5, &summary);
+            tfrecord::append_record(&mut file, event.bytes());
+        };
+        for (step, reward) in (1..).zip(rewards) {
+            add(step, &Message::new().text(1, "train/entropy").float(2, 1.5));
+            // DT_STRING and string_val, as SummaryWriter.add_text writes them.
+            let text = Message::new().integer(1, 7).text(8, "good");
+            let value = Message::new().text(1, "reward");
+            add(
+                step,
+                &reward.map_or(value, |reward| Message::new().text(1, "reward").float(2, reward)),
+            );
+            if reward.is_none() {
+                add(step, &Message::new().text(1, "reward").message(8, &text));
+            }
+        }
+        let selector = SeriesSelector::default_keys();
+        let selector = selector.with_quantities(&[vec!["reward".to_owned()]]).unwrap();
+        let source = Source { reader: &mut &file[..], path: None };
+        formats::read(source, None, &selector).unwrap().1
+    }
+
+    #[test]
+    fn texts_among_the_values_of_a_quantity_are_values_that_are_not_numbers() {
+        let found = log(&[Some(0.5), None, Some(0.25)]);
+        let rows = &found.series[0].quantities[0].rows;
+        let finite: Vec<bool> = rows.iter().map(|(_, value)| value.is_finite()).collect();
+        assert_eq!(finite, [true, false, true]);
+        assert_eq!(found.series[0].points.len(), 3);
+        // A tag that only has texts is no quantity.
+        assert!(log(&[None, None]).series[0].quantities.is_empty());
+    }
 }

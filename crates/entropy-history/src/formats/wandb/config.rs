@@ -26,7 +26,7 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
         let _ = read_record(record, &mut tree);
     }
     let tree = tree.without(|name| name == "_wandb"); // W&B's own
-    Ok(vec![LoggedConfig { run: None, tree, source: path.to_string_lossy().into_owned() }])
+    Ok(vec![LoggedConfig::new(None, tree, path.to_string_lossy().into_owned())])
 }
 
 fn read_record(record: &[u8], tree: &mut Tree) -> Result<(), Malformed> {
