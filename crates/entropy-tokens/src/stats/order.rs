@@ -96,7 +96,7 @@ impl Buckets {
         Ordered { buckets: self, collected, slot_of_used }
     }
 
-    /// Quantiles with linear interpolation, as `numpy.percentile` computes them.
+    /// Quantiles of at least one number, with linear interpolation, as `numpy.percentile` computes them.
     pub fn percentiles(&self, values: &(impl Scan + ?Sized), percents: &[f64]) -> Vec<f64> {
         let ordered = self.order(values, &self.percentile_ranks(percents));
         percents.iter().map(|percent| ordered.percentile(*percent)).collect()
