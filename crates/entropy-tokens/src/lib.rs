@@ -7,11 +7,13 @@
 mod analysis;
 mod change;
 mod columns;
+mod floats;
 mod interner;
 mod json;
 mod left_out;
 mod names;
 mod read;
+mod response;
 pub mod stats;
 mod table;
 mod twins;
@@ -29,8 +31,10 @@ pub use change::{
     Split, StepMean, changes,
 };
 pub use columns::Columns;
+pub use floats::Floats;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
 pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
-pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};
+pub use response::{Advantage, Response};
+pub use table::{EXACT_TOKENS, TokenKind, TokenTable, UsedNames};
 pub use twins::have_same_responses;

@@ -5,13 +5,14 @@
 //! rounding. The log-probs of the sampler are not kept, only their sums and the worst tokens.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::floats::{Floats, Precision, Values};
 use crate::interner::{BatchKinds, FirstById, NONE, RawText};
 use crate::left_out::LeftOutCounts;
-use crate::stats::mismatch::{MismatchSums, WorstToken};
+use crate::response::Response;
+use crate::stats::mismatch::WorstToken;
 
 /// Up to this many tokens, every value is kept as it was read.
 pub const EXACT_TOKENS: usize = 4_000_000;
@@ -23,161 +24,6 @@ pub struct TokenKind {
     pub id: u32,
     /// The text, if the dump has texts.
     pub text: Option<String>,
-}
-
-/// The advantage of a response.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Advantage {
-    /// Not in the dump.
-    Unknown,
-    /// Equal for all tokens.
-    Response(f64),
-    /// One per token of the policy.
-    Tokens(Box<[f64]>),
-}
-
-/// A response with at least one token that the policy wrote.
-#[derive(Debug, Clone)]
-pub struct Response {
-    pub(crate) source: u32,
-    pub(crate) step: u64,
-    pub(crate) group: u64,
-    /// Whether something names the prompt; else `group` means nothing.
-    pub(crate) has_prompt: bool,
-    pub(crate) trajectory: Option<u64>,
-    pub(crate) segment: u32,
-    pub(crate) start: u32,
-    pub(crate) tokens: u32,
-    pub(crate) has_entropies: bool,
-    pub(crate) has_log_probs: bool,
-    pub(crate) entropy_sum: f64,
-    /// The highest entropy of a token; −∞ without entropies.
-    pub(crate) entropy_max: f64,
-    /// Sum and number of its finite log-probs.
-    pub(crate) log_prob_sum: f64,
-    pub(crate) log_prob_count: u32,
-    /// Number of its log-probs that are null.
-    pub(crate) log_probs_missing: u32,
-    /// What names it: its id, or the rank and the number of its sequence.
-    pub(crate) id: Option<Box<str>>,
-    /// The value of the column that names its prompt.
-    pub(crate) prompt: Option<Box<str>>,
-    pub(crate) sample: Option<u64>,
-    /// Why generation ended.
-    pub(crate) finish: Option<Box<str>>,
-    pub(crate) turn: Option<u32>,
-    pub(crate) role: Option<Box<str>>,
-    pub(crate) by: Option<Box<str>>,
-    pub(crate) reward: Option<f64>,
-    pub(crate) advantage: Advantage,
-    pub(crate) answer: Option<u64>,
-    pub(crate) mismatch: Option<Box<MismatchSums>>,
-    /// Of each of the other columns of tokens that it has: its index among their names, and sum and number of the values.
-    pub(crate) token_columns: Vec<(u8, f64, u32)>,
-}
-
-impl Response {
-    /// The training step.
-    pub fn step(&self) -> u64 {
-        self.step
-    }
-
-    /// Number of tokens that the policy wrote.
-    pub fn tokens(&self) -> usize {
-        self.tokens as usize
-    }
-
-    /// What names it in the dump: its id, else the rank and the number of its sequence.
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
-    }
-
-    /// The value of the column that names its prompt; `None` if the dump has no such column.
-    pub fn prompt(&self) -> Option<&str> {
-        self.prompt.as_deref()
-    }
-
-    /// A digest of its prompt; equal for the responses to a prompt.
-    pub fn group(&self) -> u64 {
-        self.group
-    }
-
-    /// The number of the sample, if the prompt has several.
-    pub fn sample(&self) -> Option<u64> {
-        self.sample
-    }
-
-    /// The number of the turn in a conversation.
-    pub fn turn(&self) -> Option<u32> {
-        self.turn
-    }
-
-    /// Why generation ended.
-    pub fn finish(&self) -> Option<&str> {
-        self.finish.as_deref()
-    }
-
-    /// Its reward.
-    pub fn reward(&self) -> Option<f64> {
-        self.reward
-    }
-
-    /// Mean entropy of its tokens, in nats; `None` without entropies.
-    pub fn mean_entropy(&self) -> Option<f64> {
-        self.has_entropies.then(|| self.entropy_sum / f64::from(self.tokens))
-    }
-}
-
-/// Numbers of tokens, exact or rounded to 32 bits.
-#[derive(Debug, Clone)]
-pub(crate) enum Values {
-    Exact(Vec<f64>),
-    Rounded(Vec<f32>),
-}
-
-impl Values {
-    fn round(&mut self) {
-        if let Values::Exact(values) = self {
-            *self = Values::Rounded(values.iter().map(|value| *value as f32).collect());
-        }
-    }
-}
-
-/// Numbers of the tokens of a response.
-#[derive(Debug, Clone, Copy)]
-pub enum Floats<'a> {
-    /// As they were read.
-    Exact(&'a [f64]),
-    /// Rounded to 32 bits.
-    Rounded(&'a [f32]),
-}
-
-impl Floats<'_> {
-    /// Calls `visit` with each number, in order.
-    #[inline]
-    pub fn each(&self, mut visit: impl FnMut(f64)) {
-        match self {
-            Floats::Exact(values) => values.iter().for_each(|value| visit(*value)),
-            Floats::Rounded(values) => values.iter().for_each(|value| visit(f64::from(*value))),
-        }
-    }
-
-    /// The sum of the numbers of a range, from the first.
-    pub fn sum(&self, range: Range<usize>) -> f64 {
-        match self {
-            Floats::Exact(values) => values[range].iter().sum(),
-            Floats::Rounded(values) => values[range].iter().map(|value| f64::from(*value)).sum(),
-        }
-    }
-
-    /// The number at an index.
-    #[inline]
-    pub fn get(&self, at: usize) -> f64 {
-        match self {
-            Floats::Exact(values) => values[at],
-            Floats::Rounded(values) => f64::from(values[at]),
-        }
-    }
 }
 
 /// The tokens of some responses, one after the other.
@@ -268,8 +114,8 @@ pub(crate) struct TableMark {
 pub(crate) struct Batch {
     pub(crate) kinds: BatchKinds,
     pub(crate) tokens: Vec<u32>,
-    pub(crate) entropies: Vec<f64>,
-    pub(crate) log_probs: Vec<f64>,
+    pub(crate) entropies: Values,
+    pub(crate) log_probs: Values,
     pub(crate) responses: Vec<Response>,
     pub(crate) worst: Vec<WorstToken>,
     pub(crate) left_out: LeftOutCounts,
@@ -340,19 +186,19 @@ impl TokenTable {
             (response.segment, response.source) = (segment, source);
         }
         batch.worst.iter_mut().for_each(|worst| worst.source = source);
-        batch.tokens.shrink_to_fit();
-        self.segments.push(Segment {
-            kinds: batch.tokens,
-            entropies: Values::Exact(batch.entropies),
-            log_probs: Values::Exact(batch.log_probs),
-        });
+        let Batch { tokens: kinds, entropies, log_probs, .. } = batch;
+        self.segments.push(Segment { kinds, entropies, log_probs });
         if self.tokens > EXACT_TOKENS {
-            let first = if self.is_rounded { self.segments.len() - 1 } else { 0 };
             self.is_rounded = true;
-            for segment in &mut self.segments[first..] {
+            for segment in &mut self.segments {
                 segment.entropies.round();
                 segment.log_probs.round();
             }
+        }
+        if let Some(segment) = self.segments.last_mut() {
+            segment.kinds.shrink_to_fit();
+            segment.entropies.shrink_to_fit();
+            segment.log_probs.shrink_to_fit();
         }
         self.responses.extend(batch.responses);
         self.worst.extend(batch.worst);
@@ -427,6 +273,11 @@ impl TokenTable {
         self.tokens
     }
 
+    /// How the next batch may keep its numbers.
+    pub(crate) fn precision(&self) -> Precision {
+        if self.tokens > EXACT_TOKENS { Precision::Rounded } else { Precision::Exact }
+    }
+
     /// Whether entropies and log-probs were rounded to 32 bits.
     pub fn is_rounded(&self) -> bool {
         self.is_rounded
@@ -449,26 +300,18 @@ impl TokenTable {
     /// The indices into [`TokenTable::kinds`] of the tokens of a response.
     pub fn kinds_of(&self, response: &Response) -> &[u32] {
         let segment = &self.segments[response.segment as usize];
-        &segment.kinds[response.start as usize..][..response.tokens()]
+        &segment.kinds[response.range()]
     }
 
     /// The entropies of a response, in nats; `None` if the dump has none.
     pub fn entropies(&self, response: &Response) -> Option<Floats<'_>> {
         let segment = &self.segments[response.segment as usize];
-        response.has_entropies.then(|| slice(&segment.entropies, response))
+        response.has_entropies.then(|| segment.entropies.slice(response.range()))
     }
 
     /// The scored log-probs of a response, −∞ for a probability of 0, NaN for null; `None` if the dump has none.
     pub fn log_probs(&self, response: &Response) -> Option<Floats<'_>> {
         let segment = &self.segments[response.segment as usize];
-        response.has_log_probs.then(|| slice(&segment.log_probs, response))
-    }
-}
-
-fn slice<'a>(values: &'a Values, response: &Response) -> Floats<'a> {
-    let range = response.start as usize..response.start as usize + response.tokens();
-    match values {
-        Values::Exact(values) => Floats::Exact(&values[range]),
-        Values::Rounded(values) => Floats::Rounded(&values[range]),
+        response.has_log_probs.then(|| segment.log_probs.slice(response.range()))
     }
 }

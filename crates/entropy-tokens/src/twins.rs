@@ -3,7 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use crate::table::{Response, TokenTable};
+use crate::response::Response;
+use crate::table::TokenTable;
 
 /// Whether two ranges of responses have the same steps, prompts and token ids, in any order. Cheap if their sizes differ.
 pub fn have_same_responses(table: &TokenTable, a: Range<usize>, b: Range<usize>) -> bool {

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use entropy_tokens::{AnalysisOptions, Changes, Columns, Direction, TokenTable, analyse, changes};
+use entropy_tokens::{
+    AnalysisOptions, Changes, Columns, Dimension, Direction, TokenTable, analyse, changes,
+};
 use serde_json::{Value, json};
 
 use crate::numbers::assert_agrees;
@@ -58,6 +60,35 @@ fn every_number_of_a_real_run_matches_numpy_and_scipy() {
         assert_eq!(other["quantity"], quantity);
         assert_agrees(other, &theirs[quantity], quantity);
     }
+}
+
+#[test]
+fn steps_without_entropies_are_no_ends_of_a_change() {
+    let row = |step: u64, prompt: u32, entropies: Value| {
+        json!({"step": step, "prompt_token_ids": [prompt], "response_token_ids": [1, 2], "entropies": entropies,
+               "log_probs": [-0.5, -0.25], "reward": prompt % 2})
+    };
+    let mut text = String::new();
+    for prompt in 0..8 {
+        let far = f64::from(prompt) / 100.0;
+        for (step, entropies) in [
+            (1, Value::Null),
+            (2, json!([2.0 + far, 1.0])),
+            (3, json!([null, null])),
+            (4, json!([1.0 + far, 0.25])),
+            (5, Value::Null),
+        ] {
+            writeln!(text, "{}", row(step, prompt, entropies)).unwrap();
+        }
+    }
+    let table = read_text(&text, &Columns::default()).unwrap().0;
+    assert_eq!(table.left_out().responses(), 8, "those of step 3");
+    let found = of_table(&table);
+    assert_eq!(found.steps.iter().map(|step| step.step).collect::<Vec<_>>(), [2, 4]);
+    assert!(found.main.unwrap().is_clear);
+    // Of 16 tokens, three are above the 80th percentile.
+    let top = found.splits.iter().find(|split| split.by == Dimension::TopTokens).unwrap();
+    assert_eq!(top.rows.iter().map(|row| row.tokens).collect::<Vec<_>>(), [[3, 3], [13, 13]]);
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Covariance of log-prob and advantage of a step, and the tokens with the largest.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::TokenName;
 use super::clusters::Clusters;
 use super::units::Units;
 use super::view::StepView;
+use crate::floats::Floats;
+use crate::response::Advantage;
 use crate::stats::advantage::{FORMULA, group_normalised};
-use crate::stats::covariance::{Covariance, ScanPairs, covariance};
-use crate::table::Advantage;
+use crate::stats::covariance::{Covariance, covariance};
+use crate::stats::order::first_sorted;
+use crate::stats::pairs::{Advantages, Pairs, ScanPairs};
 
 /// The number of tokens, and of kinds of tokens, that are listed.
 const MAX_LISTED: usize = 10;
@@ -77,54 +78,41 @@ pub struct CovarianceSection {
     pub top_kinds: Vec<KindCount>,
 }
 
-/// The advantage of each response of a step, of the dump or of one number.
-enum ResponseAdvantage<'a> {
-    None,
-    One(f64),
-    PerToken(&'a [f64]),
-}
-
-impl ResponseAdvantage<'_> {
-    #[inline]
-    fn at(&self, token: usize) -> f64 {
-        match self {
-            ResponseAdvantage::None => f64::NAN,
-            ResponseAdvantage::One(advantage) => *advantage,
-            ResponseAdvantage::PerToken(advantages) => advantages[token],
-        }
-    }
-}
-
 /// The tokens of a step with a log-prob and an advantage.
 struct Tokens<'a, 'b> {
     view: &'b StepView<'a>,
     clusters: &'b Clusters,
-    advantages: Vec<ResponseAdvantage<'a>>,
+    /// The advantages of each response.
+    advantages: Vec<Option<Advantages<'a>>>,
 }
 
 impl Tokens<'_, '_> {
-    /// Calls `visit` with the response, the position, the log-prob and the advantage of each token.
-    fn each(&self, mut visit: impl FnMut(usize, usize, f64, f64)) {
+    /// Calls `visit` with each response that has both: its index, the positions of its tokens with a finite log-prob (all if
+    /// `None`), and these tokens.
+    fn each(&self, mut visit: impl FnMut(usize, Option<&[usize]>, Pairs<'_>)) {
         for (at, response) in self.view.iter().enumerate() {
-            let advantage = &self.advantages[at];
-            let Some(log_probs) = self.view.table.log_probs(response) else { continue };
-            let mut position = 0;
-            let mut visit = |log_prob: f64, advantage: f64| {
-                if log_prob.is_finite() {
-                    visit(at, position, log_prob, advantage);
-                }
-                position += 1;
+            let (Some(log_probs), Some(advantages)) =
+                (self.view.table.log_probs(response), self.advantages[at])
+            else {
+                continue;
             };
-            match advantage {
-                ResponseAdvantage::None => {}
-                ResponseAdvantage::One(advantage) => {
-                    log_probs.each(|log_prob| visit(log_prob, *advantage));
+            let cluster = self.clusters.of_response[at];
+            if response.log_prob_count == response.tokens {
+                visit(at, None, Pairs { cluster, log_probs, advantages });
+                continue;
+            }
+            let is_finite = |&position: &usize| log_probs.get(position).is_finite();
+            let positions: Vec<usize> = (0..log_probs.len()).filter(is_finite).collect();
+            let finite: Vec<f64> = positions.iter().map(|&at| log_probs.get(at)).collect();
+            let log_probs = Floats::Exact(&finite);
+            match advantages {
+                Advantages::One(_) => {
+                    visit(at, Some(&positions), Pairs { cluster, log_probs, advantages });
                 }
-                ResponseAdvantage::PerToken(advantages) => {
-                    let mut advantages = advantages.iter();
-                    log_probs.each(|log_prob| {
-                        advantages.next().into_iter().for_each(|a| visit(log_prob, *a));
-                    });
+                Advantages::PerToken(all) => {
+                    let of_finite: Vec<f64> = positions.iter().map(|&at| all[at]).collect();
+                    let advantages = Advantages::PerToken(&of_finite);
+                    visit(at, Some(&positions), Pairs { cluster, log_probs, advantages });
                 }
             }
         }
@@ -132,11 +120,8 @@ impl Tokens<'_, '_> {
 }
 
 impl ScanPairs for Tokens<'_, '_> {
-    fn scan_pairs(&self, mut visit: impl FnMut(u32, f64, f64)) {
-        let clusters = &self.clusters.of_response;
-        self.each(|response, _, log_prob, advantage| {
-            visit(clusters[response], log_prob, advantage)
-        });
+    fn scan_pairs(&self, mut visit: impl FnMut(Pairs<'_>)) {
+        self.each(|_, _, pairs| visit(pairs));
     }
 }
 
@@ -154,12 +139,12 @@ pub(super) fn covariance_of(
     let mut advantages = Vec::with_capacity(view.responses.len());
     for (at, response) in view.iter().enumerate() {
         let advantage = match &response.advantage {
-            Advantage::Response(advantage) => ResponseAdvantage::One(*advantage),
-            Advantage::Tokens(advantages) => ResponseAdvantage::PerToken(advantages),
+            Advantage::Response(advantage) => Some(Advantages::One(*advantage)),
+            Advantage::Tokens(advantages) => Some(Advantages::PerToken(advantages)),
             Advantage::Unknown => {
                 let unit = units.of_response[at];
                 match normalised.get(unit).copied().flatten() {
-                    Some(advantage) => ResponseAdvantage::One(advantage),
+                    Some(advantage) => Some(Advantages::One(advantage)),
                     None => {
                         let is_alone = !of_dump && units.units[unit].reward.is_some();
                         if is_alone {
@@ -167,13 +152,13 @@ pub(super) fn covariance_of(
                         } else {
                             left_out.responses_without_advantage += 1
                         }
-                        ResponseAdvantage::None
+                        None
                     }
                 }
             }
         };
         match advantage {
-            ResponseAdvantage::None => {}
+            None => {}
             _ if !response.has_log_probs => left_out.responses_without_log_probs += 1,
             _ => {
                 let missing = response.log_probs_missing;
@@ -198,53 +183,67 @@ pub(super) fn covariance_of(
     (Some(section), left_out)
 }
 
-/// A token of the top 2 %: covariance, response, position.
-type Ranked = (f64, usize, usize);
+/// A token of the top 2 %.
+struct Ranked {
+    covariance: f64,
+    response: u32,
+    position: u32,
+}
 
 /// The tokens with the largest covariance, and the kinds that are most frequent in the top 2 %.
 fn top(tokens: &Tokens<'_, '_>, covariance: &Covariance) -> (Vec<TopToken>, Vec<KindCount>) {
-    let (mean_log_prob, mean_advantage) = (covariance.mean_log_prob, covariance.mean_advantage);
+    let means = covariance.means();
     let Some(widest) = covariance.top.last() else { return (Vec::new(), Vec::new()) };
     let mut ranked: Vec<Ranked> = Vec::with_capacity(widest.tokens as usize);
     let mut equal = widest.tokens - widest.above; // of equal tokens the earlier
-    tokens.each(|response, position, log_prob, advantage| {
-        let value = (log_prob - mean_log_prob) * (advantage - mean_advantage);
-        if value > widest.threshold {
-            ranked.push((value, response, position));
-        } else if value == widest.threshold && equal > 0 {
-            ranked.push((value, response, position));
-            equal -= 1;
+    let mut covariances = Vec::new();
+    tokens.each(|response, positions, pairs| {
+        pairs.covariances(&means, &mut covariances);
+        for (at, &covariance) in covariances.iter().enumerate() {
+            if covariance < widest.threshold || (covariance == widest.threshold && equal == 0) {
+                continue;
+            }
+            equal -= u64::from(covariance == widest.threshold);
+            let position = positions.map_or(at, |positions| positions[at]) as u32;
+            ranked.push(Ranked { covariance, response: response as u32, position });
         }
     });
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0)); // stable
     let view = tokens.view;
-    let kind =
-        |response: usize, position: usize| view.table.kinds_of(view.response(response))[position];
-    let token = |&(covariance, response, position): &Ranked| {
+    let kind = |token: &Ranked| {
+        view.table.kinds_of(view.response(token.response as usize))[token.position as usize]
+    };
+    let mut of_kind = vec![(0u64, 0.0); view.table.kinds().len()];
+    for token in &ranked {
+        let (count, sum) = &mut of_kind[kind(token) as usize];
+        (*count, *sum) = (*count + 1, *sum + token.covariance);
+    }
+    let kinds = of_kind.into_iter().enumerate().filter(|(_, (count, _))| *count > 0).collect();
+    let kinds: Vec<(usize, (u64, f64))> = first_sorted(kinds, MAX_LISTED, |(i, a), (j, b)| {
+        b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(i.cmp(j))
+    });
+    let ranked = first_sorted(ranked, MAX_LISTED, |a, b| {
+        let place = |token: &Ranked| (token.response, token.position);
+        b.covariance.total_cmp(&a.covariance).then_with(|| place(a).cmp(&place(b)))
+    });
+    let token = |token: &Ranked| {
+        let (response, position) = (token.response as usize, token.position as usize);
         let log_probs = view.table.log_probs(view.response(response));
         TopToken {
-            token: TokenName::of(&view.table.kinds()[kind(response, position) as usize]),
+            token: TokenName::of(&view.table.kinds()[kind(token) as usize]),
             position,
             log_prob: log_probs.map_or(f64::NAN, |log_probs| log_probs.get(position)),
-            advantage: tokens.advantages[response].at(position),
-            covariance,
+            advantage: match tokens.advantages[response] {
+                None => f64::NAN,
+                Some(Advantages::One(advantage)) => advantage,
+                Some(Advantages::PerToken(advantages)) => advantages[position],
+            },
+            covariance: token.covariance,
         }
     };
-    let mut by_kind: BTreeMap<u32, (u64, f64)> = BTreeMap::new();
-    for (value, response, position) in &ranked {
-        let (count, sum) = by_kind.entry(kind(*response, *position)).or_default();
-        *count += 1;
-        *sum += value;
-    }
-    let mut kinds: Vec<(u32, (u64, f64))> = by_kind.into_iter().collect();
-    kinds.sort_by(|(_, a), (_, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
-    let kind_count = |(kind, (count, sum)): &(u32, (u64, f64))| KindCount {
-        token: TokenName::of(&view.table.kinds()[*kind as usize]),
+    let kind_count = |(kind, (count, sum)): &(usize, (u64, f64))| KindCount {
+        token: TokenName::of(&view.table.kinds()[*kind]),
         count: *count,
         mean: sum / *count as f64,
     };
-    (
-        ranked.iter().take(MAX_LISTED).map(token).collect(),
-        kinds.iter().take(MAX_LISTED).map(kind_count).collect(),
-    )
+    (ranked.iter().map(token).collect(), kinds.iter().map(kind_count).collect())
 }

@@ -1,12 +1,13 @@
 //! How different the responses to a prompt are, and how many of them are right.
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::units::{OutcomeRule, Outcomes, Units};
 use super::view::StepView;
 use crate::stats::answers::answer_diversity;
 use crate::stats::correlation::{pearson, spearman};
-use crate::stats::ngrams::distinct_ngrams;
+use crate::stats::ngrams::NgramCounter;
 use crate::stats::pass_at_k::pass_at_k;
 
 /// The lengths of n-grams.
@@ -81,9 +82,12 @@ pub(super) fn diversity(
     let outcomes = outcomes.filter(|_| matches!(rule, Some(OutcomeRule::RewardAbove(_))));
     let passes = outcomes.map_or_else(Vec::new, |outcomes| passes(units, outcomes));
     let (rates, entropies) = rates_and_entropies(view, units, outcomes);
-    let ngrams = GRAMS.into_iter().filter_map(|n| {
-        let shares: Vec<f64> =
-            groups.iter().filter_map(|group| ngrams_of(view, units, group, n)).collect();
+    let shares: Vec<[Option<f64>; GRAMS.len()]> = groups
+        .par_iter()
+        .map_init(NgramCounter::default, |counter, group| ngrams_of(counter, view, units, group))
+        .collect();
+    let ngrams = GRAMS.into_iter().enumerate().filter_map(|(at, n)| {
+        let shares: Vec<f64> = shares.iter().filter_map(|shares| shares[at]).collect();
         mean(&shares).map(|share| DistinctNgrams { n, share })
     });
     Some(Diversity {
@@ -101,10 +105,16 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn ngrams_of(view: &StepView<'_>, units: &Units, group: &[usize], n: usize) -> Option<f64> {
+/// The shares of distinct n-grams in the responses to a prompt.
+fn ngrams_of(
+    counter: &mut NgramCounter,
+    view: &StepView<'_>,
+    units: &Units,
+    group: &[usize],
+) -> [Option<f64>; GRAMS.len()] {
     let responses = group.iter().flat_map(|&unit| &units.units[unit].responses);
     let tokens: Vec<&[u32]> = responses.map(|&at| view.table.kinds_of(view.response(at))).collect();
-    distinct_ngrams(&tokens, n)
+    GRAMS.map(|n| counter.distinct_share(&tokens, n))
 }
 
 /// The answers to prompts with at least two of them.

@@ -7,9 +7,9 @@ use super::view::{Entropies, StepView};
 use super::{Shared, TokenName};
 use crate::names::TOKEN_COLUMNS;
 use crate::stats::forking::{KindMean, forking_kinds};
-use crate::stats::histogram::histogram_bin;
+use crate::stats::histogram::Histogram;
 use crate::stats::interval::{ClusterSums, MeanInterval};
-use crate::stats::order::{Buckets, share_count};
+use crate::stats::order::{Buckets, LargestSum, Scan, share_count};
 use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth_start};
 
 /// The percentiles that are reported.
@@ -115,19 +115,29 @@ pub(super) fn entropy(
     let mean = sums.interval()?;
     let values = Entropies(view);
     let buckets = Buckets::of(&values);
-    let share = |count: u64| count as f64 / buckets.count as f64;
     let top_tokens = share_count(buckets.count, TOP_SHARE);
     let mut ranks = buckets.percentile_ranks(&PERCENTS);
     ranks.push(buckets.count - top_tokens);
-    let mut histogram = vec![0; HISTOGRAM_BINS];
-    let ordered = buckets.order(&values, &ranks, &shared.options.thresholds, |value| {
-        histogram[histogram_bin(value, shared.histogram_max, HISTOGRAM_BINS)] += 1;
+    let ordered = buckets.order(&values, &ranks);
+    let mut histogram = Histogram::new(shared.histogram_max, HISTOGRAM_BINS);
+    let mut largest = LargestSum::new(ordered.at_rank(buckets.count - top_tokens));
+    let (mut sum, thresholds) = (0.0, &shared.options.thresholds);
+    let mut below_and_above = vec![(0, 0); thresholds.len()];
+    values.scan(|values| {
+        histogram.add(values);
+        largest.add(values);
+        sum += values.sum_of(|value| value);
+        for (threshold, (below, above)) in thresholds.iter().zip(&mut below_and_above) {
+            *below += values.count(|value| value < *threshold);
+            *above += values.count(|value| value > *threshold);
+        }
     });
-    let threshold = |&threshold: &f64| {
-        let (below, above) = ordered.below_and_above(threshold);
-        Threshold { threshold, below: share(below), above: share(above) }
+    let share = |count: u64| count as f64 / buckets.count as f64;
+    let threshold = |(&threshold, (below, above)): (&f64, (u64, u64))| Threshold {
+        threshold,
+        below: share(below),
+        above: share(above),
     };
-    let sum = buckets.sum();
     Some(EntropyStats {
         responses,
         tokens: buckets.count,
@@ -137,9 +147,9 @@ pub(super) fn entropy(
             .into_iter()
             .map(|percent| Percentile { percent, value: ordered.percentile(percent) })
             .collect(),
-        thresholds: shared.options.thresholds.iter().map(threshold).collect(),
-        top_share: (sum > 0.0).then(|| ordered.sum_of_largest(top_tokens) / sum),
-        histogram,
+        thresholds: thresholds.iter().zip(below_and_above).map(threshold).collect(),
+        top_share: (sum > 0.0).then(|| largest.sum(top_tokens) / sum),
+        histogram: histogram.counts(),
     })
 }
 
@@ -159,14 +169,14 @@ pub(super) fn profiles(
             for tenth in 0..TENTHS {
                 let range = tenth_start(tenth, length)..tenth_start(tenth + 1, length);
                 let tokens = range.len() as u64;
-                add(tenth, entropies.sum(range), tokens);
+                add(tenth, entropies.part(range).sum_of(|entropy| entropy), tokens);
             }
         });
         positions.add(cluster, |add| {
             for (bin, from) in (0..length).step_by(width).enumerate() {
                 let range = from..(from + width).min(length);
                 let tokens = range.len() as u64;
-                add(bin, entropies.sum(range), tokens);
+                add(bin, entropies.part(range).sum_of(|entropy| entropy), tokens);
             }
         });
     }

@@ -34,9 +34,10 @@ pub use shared::{SharedTokens, shared_tokens};
 pub use slices::{Distribution, GroupSlice, StepSlices, slices};
 pub use units::OutcomeRule;
 
+use crate::response::Response;
 use crate::stats::forking::{ForkingOverlap, KindMean, overlap};
 use crate::stats::profile::{PositionBin, bin_width};
-use crate::table::{Response, TokenKind, TokenTable};
+use crate::table::{TokenKind, TokenTable};
 use clusters::Clusters;
 use groups::GroupNames;
 use units::{RewardsAre, Units};

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::entropy::TOP_SHARE;
 use super::{AnalysisOptions, views};
+use crate::response::Response;
 use crate::stats::agreement::{Agreement, agreement};
-use crate::table::{Response, TokenTable};
+use crate::table::TokenTable;
 
 /// How far two steps agree on the tokens that both scored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -1,7 +1,9 @@
 //! The responses of a source at a step.
 
+use crate::floats::Floats;
+use crate::response::Response;
 use crate::stats::order::Scan;
-use crate::table::{Response, TokenTable};
+use crate::table::TokenTable;
 
 /// The responses of a source at a step.
 pub(crate) struct StepView<'a> {
@@ -32,11 +34,7 @@ impl<'a> StepView<'a> {
 pub(crate) struct Entropies<'a, 'b>(pub(crate) &'b StepView<'a>);
 
 impl Scan for Entropies<'_, '_> {
-    fn scan(&self, mut visit: impl FnMut(f64)) {
-        for response in self.0.iter() {
-            if let Some(entropies) = self.0.table.entropies(response) {
-                entropies.each(&mut visit);
-            }
-        }
+    fn scan(&self, visit: impl FnMut(Floats<'_>)) {
+        self.0.iter().filter_map(|response| self.0.table.entropies(response)).for_each(visit);
     }
 }

@@ -20,9 +20,10 @@ use crate::analysis::units::{RewardsAre, Units};
 use crate::analysis::view::StepView;
 use crate::analysis::{Analysis, AnalysisOptions, OutcomeRule, views};
 use crate::names::TOKEN_COLUMNS;
+use crate::response::Response;
 use crate::stats::jackknife::{PromptSums, StandardError, is_paired, standard_errors};
 use crate::stats::shift_share::{SumCount, mean};
-use crate::table::{Response, TokenTable};
+use crate::table::TokenTable;
 use cells::{Cluster, sums_of};
 
 /// An interval misses the number with this probability.

@@ -9,11 +9,11 @@ use super::{Interval, MISS, Step, add, cluster};
 use crate::analysis::units::Outcomes;
 use crate::analysis::view::Entropies;
 use crate::analysis::{Analysis, TokenName};
+use crate::response::Response;
 use crate::stats::jackknife::{PromptSums, standard_errors};
 use crate::stats::order::Buckets;
 use crate::stats::profile::bin_width;
 use crate::stats::shift_share::{SumCount, mean, shift_share};
-use crate::table::Response;
 
 /// Intervals of a group need as many prompts.
 const FEWEST_PROMPTS: usize = 5;

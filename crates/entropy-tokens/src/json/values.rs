@@ -32,7 +32,7 @@ fn items<'a>(text: &'a [u8], mut take: impl FnMut(&'a [u8], usize) -> Option<usi
 
 /// The numbers of a list; `null` becomes `missing`. `None` if it is not a list of numbers.
 pub(crate) fn floats(text: &[u8], missing: f64) -> Option<Vec<f64>> {
-    let mut values = Vec::with_capacity(text.len() / 12 + 1);
+    let mut values = Vec::with_capacity(text.len() / 4 + 1);
     items(text, |text, at| {
         let (number, after) = number(text, at)?;
         values.push(match number {

@@ -6,13 +6,14 @@ use super::cells::JsonRow;
 use super::error::ReadError;
 use super::row::BatchBuilder;
 use crate::columns::Columns;
+use crate::floats::Precision;
 use crate::left_out::Reason;
 use crate::table::{Batch, TokenTable};
 
 /// Bytes that are read at once.
-const BLOCK: usize = 8 << 20;
+const BLOCK: usize = 4 << 20;
 /// Bytes of lines that a thread parses into one batch.
-const PART: usize = 2 << 20;
+const PART: usize = 1 << 20;
 /// The longest line in bytes; a response of a million tokens has 60 MB.
 const LONGEST_LINE: usize = 1 << 30;
 
@@ -59,10 +60,11 @@ pub(crate) fn read(
         let last_line = if is_cut { LastLine::Cut } else { LastLine::Whole };
         let parts = parts(whole, lines);
         lines += memchr::memchr_iter(b'\n', whole).count();
+        let precision = table.precision();
         let mut parsed: Vec<Option<Parsed>> = parts.iter().map(|_| None).collect();
         let filled = rayon::in_place_scope(|scope| {
             for (part, slot) in parts.iter().zip(&mut parsed) {
-                scope.spawn(move |_| *slot = Some(parse(part, columns, step)));
+                scope.spawn(move |_| *slot = Some(parse(part, columns, step, precision)));
             }
             // Meanwhile, this thread adds the rows of the block before, and reads on.
             append(std::mem::take(&mut before), LastLine::Whole, table, &mut read);
@@ -143,8 +145,8 @@ struct Parsed {
 }
 
 /// Parses lines into a batch.
-fn parse(part: &Part<'_>, columns: &Columns, step: Option<u64>) -> Parsed {
-    let mut builder = BatchBuilder::new(columns, step);
+fn parse(part: &Part<'_>, columns: &Columns, step: Option<u64>, precision: Precision) -> Parsed {
+    let mut builder = BatchBuilder::new(columns, step, precision);
     let (mut rows, mut rest, mut number) = (0, part.text, part.first_line);
     let mut broken = None;
     while !rest.is_empty() {

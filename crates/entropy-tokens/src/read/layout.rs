@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::cells::{Cell, Cells, Texts};
+use super::own_tokens::OwnTokens;
 use crate::left_out::Reason;
 use crate::names::{
     MASKS, PROMPT_LENGTHS, RESPONSE_LENGTHS, SEQUENCE_IDS, SEQUENCE_LENGTHS, TEXTS, prompt_ids,
@@ -121,9 +122,12 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Indices in the response of the tokens that the policy wrote.
-    pub(crate) fn own_indices(&self) -> impl Iterator<Item = usize> {
-        (0..self.length).filter(|&at| self.own.as_ref().is_none_or(|own| own[at]))
+    /// The tokens of the response that the policy wrote.
+    pub(crate) fn own_tokens(&self) -> OwnTokens {
+        match &self.own {
+            None => OwnTokens::All(self.length),
+            Some(own) => OwnTokens::Some((0..self.length).filter(|&at| own[at]).collect()),
+        }
     }
 }
 

@@ -13,9 +13,11 @@ mod join_texts;
 mod json_lines;
 mod layout;
 mod log_probs;
+mod own_tokens;
 mod parquet;
 mod parquet_column;
 mod row;
+mod row_values;
 mod shared_file;
 
 use std::io::Read;

@@ -20,6 +20,7 @@ use super::parquet_column::{Column, Leaf, Values, broken, damaged};
 use super::row::BatchBuilder;
 use super::shared_file::SharedFile;
 use crate::columns::Columns;
+use crate::floats::Precision;
 use crate::json::{self, Entries, Scalar};
 use crate::names::{
     ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, OF_SLIME_SAMPLE, PROMPT_LENGTHS, PROMPT_TEXTS,
@@ -31,9 +32,9 @@ use crate::table::{Batch, TokenTable};
 /// What the paths of columns in `dump` begin with.
 const IN_REPEATED: &str = "dump.";
 
-/// Items of lists that are decoded at once, and built into a batch by a thread.
-const BLOCK_ITEMS: usize = 1 << 19;
-const PART_ITEMS: usize = 1 << 17;
+/// Items of lists that are decoded at once, and built into a batch by a thread. A block stays in the processor's caches.
+const BLOCK_ITEMS: usize = 1 << 17;
+const PART_ITEMS: usize = 1 << 15;
 
 /// Reads a file.
 pub(super) fn read_file(
@@ -82,7 +83,7 @@ fn read(
         .collect();
     let mut add = |block: Option<Block<'_>>| {
         if let Some(block) = block {
-            let batches = block.build(columns, step, &scalars);
+            let batches = block.build(columns, step, table.precision(), &scalars);
             batches.into_iter().for_each(|batch| table.append(batch));
         }
     };
@@ -99,12 +100,16 @@ fn read(
         let items = leaves.iter().map(|(index, _)| reader.metadata().column(*index).num_values());
         let items = usize::try_from(items.max().unwrap_or(0)).unwrap_or(0);
         let of_items = |limit: usize| (limit * rows / items.max(1)).clamp(1, rows.max(1));
+        let per_row = items.div_ceil(rows.max(1));
         let (block, part) = (of_items(BLOCK_ITEMS), of_items(PART_ITEMS));
         let mut left = rows;
         while left > 0 {
             let count = block.min(left);
             // While the columns of this block are decoded, the rows of the block before it are added.
-            let (columns, ()) = rayon::join(|| decode(&mut readers, count), || add(before.take()));
+            let (columns, ()) = rayon::join(
+                || decode(&mut readers, count, count.saturating_mul(per_row)),
+                || add(before.take()),
+            );
             before = Some(Block { columns: columns?, rows: count, first: done, part });
             done += count;
             left -= count;
@@ -121,9 +126,10 @@ fn read(
 fn decode<'a>(
     readers: &mut [(&'a Leaf, ColumnReader)],
     rows: usize,
+    items: usize,
 ) -> Result<Vec<Column<'a>>, ReadError> {
     let decode = |(leaf, reader): &mut (&'a Leaf, ColumnReader)| {
-        catch_panics(|| leaf.decode(reader, rows)).unwrap_or_else(|| Err(damaged()))
+        catch_panics(|| leaf.decode(reader, rows, items)).unwrap_or_else(|| Err(damaged()))
     };
     readers.par_iter_mut().map(decode).collect()
 }
@@ -139,10 +145,16 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    fn build(&self, columns: &Columns, step: Option<u64>, scalars: &[String]) -> Vec<Batch> {
+    fn build(
+        &self,
+        columns: &Columns,
+        step: Option<u64>,
+        precision: Precision,
+        scalars: &[String],
+    ) -> Vec<Batch> {
         let starts: Vec<usize> = (0..self.rows).step_by(self.part).collect();
         let build = |start: &usize| {
-            let mut builder = BatchBuilder::new(columns, step);
+            let mut builder = BatchBuilder::new(columns, step, precision);
             for row in *start..(start + self.part).min(self.rows) {
                 let cells = ParquetRow::new(&self.columns, row, scalars);
                 builder.add(&cells, &|| format!("row {}", self.first + row + 1));
@@ -267,9 +279,13 @@ impl Cells for ParquetRow<'_> {
         if column.nulls.get(range.clone()).is_some_and(|nulls| nulls.contains(&true)) {
             return Cell::Bad;
         }
-        let ids: Option<Vec<u32>> =
-            values[range].iter().map(|id| u32::try_from(*id).ok()).collect();
-        ids.map_or(Cell::Bad, |ids| Cell::List(Cow::Owned(ids)))
+        let values = &values[range];
+        // All are looked at before one is converted, which takes vector instructions.
+        let bits = values.iter().fold(0, |bits, id| bits | *id);
+        match u32::try_from(bits) {
+            Ok(_) => Cell::List(values.iter().map(|id| *id as u32).collect()),
+            Err(_) => Cell::Bad,
+        }
     }
 
     fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>> {

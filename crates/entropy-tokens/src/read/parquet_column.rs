@@ -15,6 +15,9 @@ use super::error::ReadError;
 use crate::json::Scalar;
 use crate::names::REPEATED;
 
+/// Items for which memory is reserved at most: a damaged file may announce any number.
+const MAX_RESERVED: usize = 1 << 18;
+
 pub(super) fn damaged() -> ReadError {
     ReadError::Damaged("the table is damaged".to_owned())
 }
@@ -66,34 +69,37 @@ impl Leaf {
     }
 
     /// Reads the values of the next `rows` rows.
+    ///
+    /// `items` is how many items of lists there may be: vectors of this size need not grow with each page.
     pub(super) fn decode(
         &self,
         column: &mut ColumnReader,
         rows: usize,
+        items: usize,
     ) -> Result<Column<'_>, ReadError> {
         let (values, levels) = match column {
             ColumnReader::BoolColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Ints(values.into_iter().map(i64::from).collect()), levels)
             }
             ColumnReader::Int32ColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Ints(values.into_iter().map(i64::from).collect()), levels)
             }
             ColumnReader::Int64ColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Ints(values), levels)
             }
             ColumnReader::FloatColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Floats(values.into_iter().map(f64::from).collect()), levels)
             }
             ColumnReader::DoubleColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Floats(values), levels)
             }
             ColumnReader::ByteArrayColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
+                let (values, levels) = self.records(reader, rows, items)?;
                 (Values::Texts(values), levels)
             }
             _ => return Err(damaged()),
@@ -116,8 +122,14 @@ impl Leaf {
         &self,
         reader: &mut ColumnReaderImpl<T>,
         rows: usize,
+        items: usize,
     ) -> Result<(Vec<T::T>, Levels), ReadError> {
-        let (mut values, mut levels) = (Vec::new(), Levels::default());
+        let items = if self.is_list { items } else { rows }.min(MAX_RESERVED);
+        let mut values = Vec::with_capacity(items);
+        let mut levels = Levels {
+            definitions: Vec::with_capacity(if self.max_definition > 0 { items } else { 0 }),
+            repetitions: Vec::with_capacity(if self.is_list { items } else { 0 }),
+        };
         let mut done = 0;
         while done < rows {
             let definitions = (self.max_definition > 0).then_some(&mut levels.definitions);
@@ -143,6 +155,10 @@ impl Leaf {
                 (!is_null).then_some((row as u32, row as u32 + 1))
             };
             return Ok(((0..rows).map(place).collect(), nulls));
+        }
+        // Vector instructions count faster than a search that stops.
+        if definitions.iter().filter(|level| **level != full).count() == 0 {
+            return Ok((starts_of_rows(&levels.repetitions, rows)?, Vec::new()));
         }
         let null_item = if self.has_null_items { full - 1 } else { full };
         let (mut places, mut nulls, mut items) = (Vec::with_capacity(rows), Vec::new(), 0u32);
@@ -178,7 +194,23 @@ impl Leaf {
 /// The first item of each row and the one after its last; `None` for a row without a value.
 type Places = Vec<Option<(u32, u32)>>;
 
-#[derive(Default)]
+/// The places of rows that all have items, none of which is null.
+fn starts_of_rows(repetitions: &[i16], rows: usize) -> Result<Places, ReadError> {
+    let mut starts: Vec<u32> = Vec::with_capacity(rows + 1);
+    // Most rows have many items: a chunk without a start is passed over at once.
+    for (chunk, from) in repetitions.chunks(64).zip((0..).step_by(64)) {
+        if chunk.iter().filter(|level| **level == 0).count() > 0 {
+            let at_start = |(_, level): &(u32, &i16)| **level == 0;
+            starts.extend((from..).zip(chunk).filter(at_start).map(|(at, _)| at));
+        }
+    }
+    if starts.len() != rows || starts.first() != Some(&0) {
+        return Err(damaged());
+    }
+    starts.push(repetitions.len() as u32);
+    Ok(starts.windows(2).map(|ends| Some((ends[0], ends[1]))).collect())
+}
+
 struct Levels {
     definitions: Vec<i16>,
     repetitions: Vec<i16>,

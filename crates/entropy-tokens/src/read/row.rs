@@ -2,54 +2,36 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use entropy_history::dump::{ColumnValue, Membership};
-
 use super::cells::{Cell, Cells, Texts};
 use super::layout::{Layout, Rejected, Scores, scores, texts};
 use super::log_probs::{NULL_LOG_PROB, is_above, is_below, is_error};
+use super::own_tokens::OwnTokens;
 use crate::columns::Columns;
+use crate::floats::{Floats, Precision, Values, max_of};
 use crate::interner::{BatchKinds, Interner, RawText};
-use crate::json::Scalar;
 use crate::left_out::{LeftOutCounts, Reason};
-use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, OF_SLIME_SAMPLE, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS,
-    ROLLOUT_ID, SAMPLER, SCORED, STEPS, TOKEN_COLUMNS,
-};
+use crate::names::{ADVANTAGES, ENTROPIES, SAMPLER, SCORED, TOKEN_COLUMNS};
+use crate::response::{Advantage, Response};
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
-use crate::table::{Advantage, Batch, Response, UsedNames, note};
+use crate::table::{Batch, UsedNames, note};
 
 /// Stands for an entropy of null.
 const NULL: f64 = f64::NEG_INFINITY;
 
 /// Builds the responses of some rows.
 pub(crate) struct BatchBuilder<'a> {
-    columns: &'a Columns,
+    pub(super) columns: &'a Columns,
     /// The step that the name of the file has.
-    step: Option<u64>,
+    pub(super) step: Option<u64>,
     kinds: BatchKinds,
     tokens: Vec<u32>,
-    entropies: Vec<f64>,
-    log_probs: Vec<f64>,
+    entropies: Values,
+    log_probs: Values,
     responses: Vec<Response>,
     worst: WorstTokens,
-    left_out: LeftOutCounts,
-    names: UsedNames,
+    pub(super) left_out: LeftOutCounts,
+    pub(super) names: UsedNames,
     column_names: Vec<String>,
-}
-
-/// The text of a response: a column, else the texts of its own tokens.
-fn response_text(
-    cells: &impl Cells,
-    texts: Option<&(Texts<'_>, usize)>,
-    own: &[usize],
-) -> Option<String> {
-    for name in RESPONSE_TEXTS {
-        if let Some(Scalar::Text(text)) = cells.scalar(name) {
-            return Some(text.into_owned());
-        }
-    }
-    let (texts, first) = texts?;
-    Some(own.iter().filter_map(|at| texts.get(first + at).text()).collect())
 }
 
 /// `rank/sequence`, which names a sequence of prime-rl's token export.
@@ -58,21 +40,25 @@ fn sequence_name(cells: &impl Cells) -> Option<String> {
     Some(format!("{}/{}", whole("rank").unwrap_or(0), whole("export_sequence_idx")?))
 }
 
-fn hash(value: &impl Hash) -> u64 {
+pub(super) fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new(); // SipHash with fixed keys
     value.hash(&mut hasher);
     hasher.finish()
 }
 
 impl<'a> BatchBuilder<'a> {
-    pub(crate) fn new(columns: &'a Columns, step: Option<u64>) -> BatchBuilder<'a> {
+    pub(crate) fn new(
+        columns: &'a Columns,
+        step: Option<u64>,
+        precision: Precision,
+    ) -> BatchBuilder<'a> {
         BatchBuilder {
             columns,
             step,
             kinds: BatchKinds::Ids,
             tokens: Vec::new(),
-            entropies: Vec::new(),
-            log_probs: Vec::new(),
+            entropies: Values::new(precision),
+            log_probs: Values::new(precision),
             responses: Vec::new(),
             worst: WorstTokens::default(),
             left_out: LeftOutCounts::default(),
@@ -103,10 +89,15 @@ impl<'a> BatchBuilder<'a> {
             return Err((Reason::NoScores, what));
         }
         let own = self.own_tokens(&layout, entropies.as_ref(), place)?;
-        if let Some((name, scored)) = &scored
-            && let Some(at) = own.iter().find(|at| is_error(scored[**at]))
+        let own_entropies = entropies.as_ref().map(|(_, entropies)| own.of(entropies));
+        let own_scored = scored.as_ref().map(|(_, scored)| own.of(scored));
+        let finite = |list: &[f64]| Floats::Exact(list).count(f64::is_finite) as usize;
+        let log_prob_count = own_scored.as_deref().map_or(0, finite);
+        if let (Some((name, _)), Some(scored)) = (&scored, &own_scored)
+            && log_prob_count < scored.len()
+            && let Some(at) = scored.iter().position(|log_prob| is_error(*log_prob))
         {
-            let what = format!("{name:?} of token {} is {}", at + 1, scored[*at]);
+            let what = format!("{name:?} of token {} is {}", own.index(at) + 1, scored[at]);
             return Err((Reason::BadLogProb, what));
         }
         let texts = texts(cells, &layout)?;
@@ -118,37 +109,33 @@ impl<'a> BatchBuilder<'a> {
         }
         let start = self.tokens.len();
         self.add_tokens(&layout, texts.as_ref(), &own);
-        let (mut entropy_sum, mut log_prob_sum, mut log_prob_count) = (0.0, 0.0, 0);
-        let mut log_probs_missing = 0;
+        let (mut entropy_sum, mut log_prob_sum, mut log_probs_missing) = (0.0, 0.0, 0);
         let mut entropy_max = f64::NEG_INFINITY;
-        match &entropies {
-            Some((name, entropies)) => {
+        let zeros = || std::iter::repeat_n(0.0, own.len());
+        match (&entropies, &own_entropies) {
+            (Some((name, _)), Some(list)) => {
                 note(&mut self.names.entropies, name);
-                for &at in &own {
-                    entropy_sum += entropies[at];
-                    entropy_max = entropy_max.max(entropies[at]);
-                    self.entropies.push(entropies[at]);
-                }
+                entropy_sum = Floats::Exact(list).sum_of(|entropy| entropy);
+                entropy_max = max_of(list);
                 self.count_impossible(
                     Reason::EntropyBelowZero,
-                    (name, entropies),
+                    (name, list),
                     &own,
                     is_below,
                     &at_step,
                 );
+                self.entropies.extend(list.iter().copied());
             }
-            None => self.entropies.resize(start + own.len(), 0.0),
+            _ => self.entropies.extend(zeros()),
         }
-        match &scored {
-            Some((name, scored)) => {
+        match (&scored, &own_scored) {
+            (Some((name, _)), Some(list)) => {
                 note(&mut self.names.scored, name);
-                for &at in &own {
-                    self.log_probs.push(scored[at]);
-                    if scored[at].is_finite() {
-                        log_prob_sum += scored[at];
-                        log_prob_count += 1;
-                    }
-                    log_probs_missing += u32::from(scored[at].is_nan());
+                let log_probs = Floats::Exact(list);
+                log_prob_sum =
+                    log_probs.sum_of(|log_prob| if log_prob.is_finite() { log_prob } else { 0.0 });
+                if log_prob_count < list.len() {
+                    log_probs_missing = log_probs.count(f64::is_nan) as u32;
                 }
                 if log_probs_missing > 0 {
                     let first = || {
@@ -163,13 +150,14 @@ impl<'a> BatchBuilder<'a> {
                 }
                 self.count_impossible(
                     Reason::LogProbAboveZero,
-                    (name, scored),
+                    (name, list),
                     &own,
                     is_above,
                     &at_step,
                 );
+                self.log_probs.extend(list.iter().copied());
             }
-            None => self.log_probs.resize(start + own.len(), 0.0),
+            _ => self.log_probs.extend(zeros()),
         }
 
         let id = cells.scalar("id").or_else(|| cells.scalar("sample_id"));
@@ -195,7 +183,7 @@ impl<'a> BatchBuilder<'a> {
             entropy_sum,
             entropy_max,
             log_prob_sum,
-            log_prob_count,
+            log_prob_count: log_prob_count as u32,
             log_probs_missing,
             prompt: prompt.map(String::into_boxed_str),
             sample: cells.scalar("sample").and_then(|sample| sample.whole()),
@@ -213,26 +201,29 @@ impl<'a> BatchBuilder<'a> {
             token_columns: self.token_columns_of(cells, &layout, &own, place),
             id: id.or_else(|| sequence_name(cells)).map(String::into_boxed_str),
         };
-        if let Some((_, scored)) = &scored {
+        if let Some(scored) = &own_scored {
             response.mismatch = self.mismatch_of(cells, &layout, &own, scored, step, place);
         }
         self.responses.push(response);
         Ok(())
     }
 
-    /// Counts values that no policy has; they are kept.
+    /// Counts values of the policy's own tokens that no policy has; they are kept.
     fn count_impossible(
         &mut self,
         reason: Reason,
         (name, values): (&str, &[f64]),
-        own: &[usize],
+        own: &OwnTokens,
         is_impossible: impl Fn(f64) -> bool,
         place: &impl Fn() -> String,
     ) {
-        let mut impossible = own.iter().filter(|at| is_impossible(values[**at]));
-        if let Some(at) = impossible.next() {
-            let first = || format!("{}: {name:?} of token {} is {}", place(), at + 1, values[*at]);
-            self.left_out.add(reason, 1 + impossible.count() as u64, first);
+        let count = Floats::Exact(values).count(&is_impossible);
+        if count > 0
+            && let Some(at) = values.iter().position(|value| is_impossible(*value))
+        {
+            let token = own.index(at) + 1;
+            let first = || format!("{}: {name:?} of token {token} is {}", place(), values[at]);
+            self.left_out.add(reason, count, first);
         }
     }
 
@@ -241,12 +232,12 @@ impl<'a> BatchBuilder<'a> {
         &mut self,
         layout: &Layout<'_>,
         texts: Option<&(Texts<'_>, usize)>,
-        own: &[usize],
+        own: &OwnTokens,
     ) {
-        let ids = own.iter().map(|at| layout.ids[layout.offset + at]);
+        let ids = own.of(&layout.ids[layout.offset..]);
         if let BatchKinds::Ids = self.kinds {
             if texts.is_none() {
-                return self.tokens.extend(ids);
+                return self.tokens.extend_from_slice(&ids);
             }
             let mut kinds = Interner::default();
             self.tokens.iter_mut().for_each(|token| *token = kinds.kind(*token, RawText::None));
@@ -254,143 +245,48 @@ impl<'a> BatchBuilder<'a> {
         }
         if let BatchKinds::Kinds(kinds) = &mut self.kinds {
             let text =
-                |at: &usize| texts.map_or(RawText::None, |(texts, first)| texts.get(first + at));
-            let kind = |(id, at)| kinds.kind(id, text(at));
-            self.tokens.extend(ids.zip(own).map(kind));
+                |at: usize| texts.map_or(RawText::None, |(texts, first)| texts.get(first + at));
+            let kind = |(id, at): (&u32, usize)| kinds.kind(*id, text(at));
+            self.tokens.extend(ids.iter().zip(own.indices()).map(kind));
         }
     }
 
-    /// Indices in the response of the tokens that the policy wrote and that have an entropy, if any has. prime-rl writes
-    /// null for a number that is not finite; a bare NaN is an error of the program that wrote it.
+    /// The tokens that the policy wrote and that have an entropy, if any has. prime-rl writes null for a number that is not
+    /// finite; a bare NaN is an error of the program that wrote it.
     fn own_tokens(
         &mut self,
         layout: &Layout<'_>,
         entropies: Option<&Scores<'_>>,
         place: &impl Fn() -> String,
-    ) -> Result<Vec<usize>, Rejected> {
-        let mut own: Vec<usize> = layout.own_indices().collect();
-        if let Some((name, entropies)) = entropies {
+    ) -> Result<OwnTokens, Rejected> {
+        let mut own = layout.own_tokens();
+        if let Some((name, entropies)) = entropies
+            && Floats::Exact(entropies).count(|entropy| !entropy.is_finite()) > 0
+        {
             let all = own.len();
-            own.retain(|&at| entropies[at] != NULL);
-            if let Some(at) = own.iter().find(|at| !entropies[**at].is_finite()) {
+            let known: Vec<usize> = own.indices().filter(|&at| entropies[at] != NULL).collect();
+            if let Some(at) = known.iter().find(|at| !entropies[**at].is_finite()) {
                 let what = format!("{name:?} of token {} is {}", at + 1, entropies[*at]);
                 return Err((Reason::BadEntropy, what));
             }
-            let missing = all - own.len();
+            let missing = all - known.len();
             if missing > 0 {
                 let first = || format!("{}: {missing} of {all} tokens", place());
                 self.left_out.add(Reason::TokenWithoutEntropy, missing as u64, first);
             }
+            own = OwnTokens::Some(known);
         }
-        match own.is_empty() {
-            true => Err((Reason::Empty, "it has no token that the policy wrote".to_owned())),
-            false => Ok(own),
+        match own.len() {
+            0 => Err((Reason::Empty, "it has no token that the policy wrote".to_owned())),
+            _ => Ok(own),
         }
-    }
-
-    /// The step of a row. One in `dump` is that of the rollouts, which another checkpoint may have scored.
-    fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
-        let mut is_null = None;
-        let is_sample = cells.has_own(OF_SLIME_SAMPLE);
-        for name in STEPS.into_iter().filter(|name| !is_sample || *name != ROLLOUT_ID) {
-            if let Some(value) = cells.own_scalar(name) {
-                let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
-                return value.whole().ok_or_else(bad);
-            }
-            is_null = is_null.or(cells.has_own(name).then_some(name));
-        }
-        match (self.step, is_null) {
-            (None, Some(name)) => Err((Reason::BadStep, format!("{name:?} is null"))),
-            (step, _) => Ok(step.unwrap_or(0)),
-        }
-    }
-
-    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id; `None` if there is
-    /// none of them. Also the value of the column.
-    fn group_of(
-        &mut self,
-        cells: &impl Cells,
-        layout: &Layout<'_>,
-        id: Option<&str>,
-    ) -> (Option<u64>, Option<String>) {
-        let chosen = self.columns.prompt.as_deref();
-        let names =
-            chosen.as_slice().iter().chain(if chosen.is_none() { &GROUPS[..] } else { &[] });
-        for name in names {
-            if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
-                note(&mut self.names.groups, name);
-                return (Some(hash(&value)), Some(value));
-            }
-        }
-        if !layout.prompt().is_empty() {
-            note(&mut self.names.groups, "the prompt's token ids");
-            return (Some(hash(&layout.prompt())), None);
-        }
-        for name in PROMPT_TEXTS {
-            if let Some(Scalar::Text(text)) = cells.scalar(name) {
-                note(&mut self.names.groups, "the prompt's text");
-                return (Some(hash(&text)), None);
-            }
-        }
-        if id.is_some() {
-            note(&mut self.names.groups, "id");
-        }
-        (id.map(|id| hash(&Some(id))), None)
-    }
-
-    fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {
-        let by = self.columns.by.as_ref()?;
-        let value = cells.scalar(by.column())?;
-        let value = match value {
-            Scalar::Number(number) => ColumnValue::Number(number, number.to_string()),
-            Scalar::Whole(number) => ColumnValue::Number(number as f64, number.to_string()),
-            Scalar::Flag(flag) => ColumnValue::Flag(flag),
-            Scalar::Text(text) => ColumnValue::Text(text),
-            Scalar::Nested => ColumnValue::Nested,
-        };
-        match by.group_of(&value) {
-            Membership::Group(name) => Some(name.into_boxed_str()),
-            Membership::Missing | Membership::Unfit => None,
-        }
-    }
-
-    fn reward_of(&mut self, cells: &impl Cells, place: &impl Fn() -> String) -> Option<f64> {
-        let chosen = self.columns.reward.as_deref();
-        let names =
-            chosen.as_slice().iter().chain(if chosen.is_none() { &REWARDS[..] } else { &[] });
-        let mut reason = (Reason::NoReward, String::from("it has no reward"));
-        for name in names {
-            let Some(value) = cells.scalar(name) else {
-                if !cells.has(name) {
-                    continue;
-                }
-                // Another column may hold another reward.
-                reason = (Reason::NoReward, format!("{name:?} is null"));
-                break;
-            };
-            match (value.number(), &value) {
-                (Some(reward), _) if reward.is_finite() => {
-                    note(&mut self.names.rewards, name);
-                    return Some(reward);
-                }
-                (_, Scalar::Text(_)) => {
-                    reason = (Reason::TextReward, format!("{name:?} is a text"));
-                }
-                (_, Scalar::Nested) => {
-                    reason = (Reason::NestedReward, format!("{name:?} is a list or an object"));
-                }
-                _ => reason = (Reason::NoReward, format!("{name:?} is not finite")),
-            }
-        }
-        self.left_out.add(reason.0, 1, || format!("{}: {}", place(), reason.1));
-        None
     }
 
     fn advantage_of(
         &mut self,
         cells: &impl Cells,
         layout: &Layout<'_>,
-        own: &[usize],
+        own: &OwnTokens,
         place: &impl Fn() -> String,
     ) -> Advantage {
         for name in ADVANTAGES {
@@ -405,7 +301,7 @@ impl<'a> BatchBuilder<'a> {
                 Cell::Bad => None,
                 Cell::List(list) => layout
                     .part(&list)
-                    .map(|list| own.iter().map(|&at| list[at]).collect::<Vec<f64>>())
+                    .map(|list| own.of(list).into_owned())
                     .filter(|values| values.iter().all(|value| value.is_finite())),
             };
             let Some(values) = values else {
@@ -421,41 +317,11 @@ impl<'a> BatchBuilder<'a> {
         Advantage::Unknown
     }
 
-    fn answer_of(
-        &mut self,
-        cells: &impl Cells,
-        texts: Option<&(Texts<'_>, usize)>,
-        own: &[usize],
-    ) -> Option<u64> {
-        if let Some(regex) = &self.columns.answer_regex {
-            let text = response_text(cells, texts, own)?;
-            let found = regex.captures_iter(&text).last()?;
-            let found = found.get(1).or_else(|| found.get(0))?;
-            note(&mut self.names.answers, "--answer-regex");
-            return Some(hash(&found.as_str().trim()));
-        }
-        let chosen = self.columns.answer.as_deref();
-        let names =
-            chosen.as_slice().iter().chain(if chosen.is_none() { &ANSWERS[..] } else { &[] });
-        for name in names {
-            if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
-                note(&mut self.names.answers, name);
-                return Some(hash(&value.trim()));
-            }
-            if cells.has(name) {
-                // No answer was found in this response. Another column may hold the reference answer.
-                note(&mut self.names.answers, name);
-                return None;
-            }
-        }
-        None
-    }
-
     fn mismatch_of(
         &mut self,
         cells: &impl Cells,
         layout: &Layout<'_>,
-        own: &[usize],
+        own: &OwnTokens,
         scored: &[f64],
         step: u64,
         place: &impl Fn() -> String,
@@ -471,12 +337,19 @@ impl<'a> BatchBuilder<'a> {
                 return None;
             };
             note(&mut self.names.sampler, name);
+            let sampler = own.of(&list);
             let at_step = || format!("{}, step {step}", place());
-            self.count_impossible(Reason::LogProbAboveZero, (name, &list), own, is_above, &at_step);
+            self.count_impossible(
+                Reason::LogProbAboveZero,
+                (name, &sampler),
+                own,
+                is_above,
+                &at_step,
+            );
             let mut sums = MismatchSums::default();
             let kinds = &self.tokens[self.tokens.len() - own.len()..];
-            for (position, (&at, &kind)) in own.iter().zip(kinds).enumerate() {
-                let (scored, sampled) = (scored[at], list[at]);
+            let tokens = scored.iter().zip(sampler.iter()).zip(kinds);
+            for (position, ((&scored, &sampled), &kind)) in tokens.enumerate() {
                 if sums.add(scored, sampled) == Usable::Yes {
                     let position = position as u32;
                     self.worst.offer(WorstToken {
@@ -499,7 +372,7 @@ impl<'a> BatchBuilder<'a> {
         &mut self,
         cells: &impl Cells,
         layout: &Layout<'_>,
-        own: &[usize],
+        own: &OwnTokens,
         place: &impl Fn() -> String,
     ) -> Vec<(u8, f64, u32)> {
         let mut found = Vec::new();
@@ -513,9 +386,10 @@ impl<'a> BatchBuilder<'a> {
                 self.left_out.add(Reason::BadColumn, 1, || format!("{}: {name:?}", place()));
                 continue;
             };
-            let values = own.iter().map(|&at| list[at]).filter(|value| value.is_finite());
-            let (sum, count) =
-                values.fold((0.0, 0), |(sum, count): (f64, u32), value| (sum + value, count + 1));
+            let values = own.of(&list);
+            let values = Floats::Exact(&values);
+            let count = values.count(f64::is_finite) as u32;
+            let sum = values.sum_of(|value| if value.is_finite() { value } else { 0.0 });
             let missing = own.len() as u64 - u64::from(count);
             if missing > 0 {
                 self.left_out.add(Reason::ValueNotFinite, missing, || {

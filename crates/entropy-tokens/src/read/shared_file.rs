@@ -62,8 +62,13 @@ impl ChunkReader for SharedFile {
         if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
             return Err(ParquetError::EOF("a column ends after the end of the file".to_owned()));
         }
-        let mut bytes = vec![0; length];
-        self.reader(start).read_exact(&mut bytes)?;
+        let mut bytes = Vec::with_capacity(length);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start))?;
+        (&mut *file).take(length as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF("the file has become shorter".to_owned()));
+        }
         Ok(Bytes::from(bytes))
     }
 }

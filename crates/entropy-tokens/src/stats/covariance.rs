@@ -26,6 +26,8 @@ use serde::Serialize;
 
 use super::interval::sandwich;
 use super::order::{Buckets, Scan};
+use super::pairs::{Advantages, Means, Pairs, ScanPairs};
+use crate::floats::Floats;
 
 /// The shares of tokens with the largest covariance: those of the paper and of `kl_cov` (0.0002 to 0.002) and `clip_cov`.
 pub const TOP_SHARES: [f64; 3] = [0.0002, 0.002, 0.02];
@@ -34,19 +36,6 @@ pub const TOP_SHARES: [f64; 3] = [0.0002, 0.002, 0.02];
 pub const MIN_TOP_TOKENS: u64 = 20;
 /// The smallest number of clusters with a token at the top.
 pub const MIN_TOP_CLUSTERS: usize = 5;
-
-/// The log-prob and the advantage of tokens.
-pub trait ScanPairs {
-    /// Calls `visit` with the cluster, the log-prob and the advantage of each token; always in the same order.
-    fn scan_pairs(&self, visit: impl FnMut(u32, f64, f64));
-}
-
-impl ScanPairs for [(u32, f64, f64)] {
-    fn scan_pairs(&self, mut visit: impl FnMut(u32, f64, f64)) {
-        self.iter()
-            .for_each(|(cluster, log_prob, advantage)| visit(*cluster, *log_prob, *advantage));
-    }
-}
 
 /// The tokens with the largest covariance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -117,24 +106,24 @@ pub struct Covariance {
     pub top: Vec<TopShare>,
 }
 
-struct Covariances<'a, P: ?Sized> {
-    pairs: &'a P,
-    mean_log_prob: f64,
-    mean_advantage: f64,
-}
-
-impl<P: ScanPairs + ?Sized> Covariances<'_, P> {
-    /// Calls `visit` with the cluster, and x, y of each token: its covariance is x · y.
-    fn each(&self, mut visit: impl FnMut(u32, f64, f64)) {
-        self.pairs.scan_pairs(|cluster, log_prob, advantage| {
-            visit(cluster, log_prob - self.mean_log_prob, advantage - self.mean_advantage);
-        });
+impl Covariance {
+    pub(crate) fn means(&self) -> Means {
+        Means { log_prob: self.mean_log_prob, advantage: self.mean_advantage }
     }
 }
 
+struct Covariances<'a, P: ?Sized> {
+    pairs: &'a P,
+    means: Means,
+}
+
 impl<P: ScanPairs + ?Sized> Scan for Covariances<'_, P> {
-    fn scan(&self, mut visit: impl FnMut(f64)) {
-        self.each(|_, x, y| visit(x * y));
+    fn scan(&self, mut visit: impl FnMut(Floats<'_>)) {
+        let mut covariances = Vec::new();
+        self.pairs.scan_pairs(|pairs| {
+            pairs.covariances(&self.means, &mut covariances);
+            visit(Floats::Exact(&covariances));
+        });
     }
 }
 
@@ -172,6 +161,67 @@ struct ClusterMoments {
     top: [u64; TOPS],
 }
 
+impl ClusterMoments {
+    /// Adds tokens; `of_positive` gets those whose covariance is positive.
+    fn add(&mut self, pairs: &Pairs<'_>, means: &Means, of_positive: &mut Deviations) {
+        let log_probs = pairs.log_probs;
+        self.tokens += log_probs.len() as u64;
+        match pairs.advantages {
+            Advantages::One(advantage) => {
+                let y = advantage - means.advantage;
+                let x_sum = log_probs.sum_of(|log_prob| log_prob - means.log_prob);
+                self.all.add(x_sum, y * log_probs.len() as f64);
+                self.sum += x_sum * y;
+                // A product that is rounded to 0 is not positive.
+                let is_positive = |x: f64| x * y > 0.0;
+                let positive = log_probs.sum_of(|log_prob| {
+                    let x = log_prob - means.log_prob;
+                    if is_positive(x) { x } else { 0.0 }
+                });
+                let count = log_probs.count(|log_prob| is_positive(log_prob - means.log_prob));
+                self.positive += positive * y;
+                of_positive.add(positive, y * count as f64);
+            }
+            Advantages::PerToken(_) => {
+                for at in 0..log_probs.len() {
+                    let (x, y) = pairs.deviations(at, means);
+                    let value = x * y;
+                    self.all.add(x, y);
+                    self.sum += value;
+                    if value > 0.0 {
+                        self.positive += value;
+                        of_positive.add(x, y);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds a token to the tops whose threshold it reaches.
+    fn add_top(
+        &mut self,
+        value: f64,
+        x: f64,
+        y: f64,
+        thresholds: &[f64; TOPS],
+        tops: &mut [TopMoments; TOPS],
+    ) {
+        for (at, top) in tops.iter_mut().enumerate() {
+            let threshold = thresholds[at];
+            if value > threshold {
+                top.above += 1;
+                top.of_above.add(x, y);
+                self.excess[at] += value - threshold;
+                self.top[at] += 1;
+            } else if value == threshold {
+                top.equal += 1;
+                top.of_equal.add(x, y);
+                self.top[at] += 1;
+            }
+        }
+    }
+}
+
 /// Sums over all tokens at the top of a share.
 #[derive(Debug, Clone, Copy, Default)]
 struct TopMoments {
@@ -184,48 +234,35 @@ struct TopMoments {
 /// Computes the covariance of finite pairs, whose clusters are below `clusters`; `None` without a pair.
 pub fn covariance(pairs: &(impl ScanPairs + ?Sized), clusters: usize) -> Option<Covariance> {
     let (mut tokens, mut log_probs, mut advantages) = (0u64, 0.0, 0.0);
-    pairs.scan_pairs(|_, log_prob, advantage| {
-        tokens += 1;
-        log_probs += log_prob;
-        advantages += advantage;
+    pairs.scan_pairs(|pairs| {
+        tokens += pairs.log_probs.len() as u64;
+        log_probs += pairs.log_probs.sum_of(|log_prob| log_prob);
+        advantages += pairs.advantage_sum();
     });
     if tokens == 0 {
         return None;
     }
     let n = tokens as f64;
-    let values =
-        Covariances { pairs, mean_log_prob: log_probs / n, mean_advantage: advantages / n };
+    let means = Means { log_prob: log_probs / n, advantage: advantages / n };
+    let values = Covariances { pairs, means };
     let counts = TOP_SHARES.map(|share| ((n * share).floor() as u64).max(1));
     let ranks = counts.map(|count| tokens - count);
     let buckets = Buckets::of(&values);
-    let ordered = buckets.order(&values, &ranks, &[], |_| {});
+    let ordered = buckets.order(&values, &ranks);
     let thresholds = ranks.map(|rank| ordered.at_rank(rank));
 
     let mut moments = vec![ClusterMoments::default(); clusters];
     let (mut of_positive, mut tops) = (Deviations::default(), [TopMoments::default(); TOPS]);
     let lowest = thresholds.iter().copied().fold(f64::INFINITY, f64::min);
-    values.each(|cluster, x, y| {
-        let (value, cluster) = (x * y, &mut moments[cluster as usize]);
-        cluster.tokens += 1;
-        cluster.all.add(x, y);
-        cluster.sum += value;
-        if value > 0.0 {
-            cluster.positive += value;
-            of_positive.add(x, y);
-        }
-        if value >= lowest {
-            for (at, top) in tops.iter_mut().enumerate() {
-                let threshold = thresholds[at];
-                if value > threshold {
-                    top.above += 1;
-                    top.of_above.add(x, y);
-                    cluster.excess[at] += value - threshold;
-                    cluster.top[at] += 1;
-                } else if value == threshold {
-                    top.equal += 1;
-                    top.of_equal.add(x, y);
-                    cluster.top[at] += 1;
-                }
+    let mut covariances = Vec::new();
+    pairs.scan_pairs(|pairs| {
+        let cluster = &mut moments[pairs.cluster as usize];
+        cluster.add(&pairs, &means, &mut of_positive);
+        pairs.covariances(&means, &mut covariances);
+        for (at, &value) in covariances.iter().enumerate() {
+            if value >= lowest {
+                let (x, y) = pairs.deviations(at, &means);
+                cluster.add_top(value, x, y, &thresholds, &mut tops);
             }
         }
     });
@@ -278,8 +315,8 @@ pub fn covariance(pairs: &(impl ScanPairs + ?Sized), clusters: usize) -> Option<
     };
     Some(Covariance {
         tokens,
-        mean_log_prob: values.mean_log_prob,
-        mean_advantage: values.mean_advantage,
+        mean_log_prob: means.log_prob,
+        mean_advantage: means.advantage,
         mean,
         low: ends.map(|ends| ends.0),
         high: ends.map(|ends| ends.1),

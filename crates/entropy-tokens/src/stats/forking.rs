@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use super::order::first_sorted;
+
 /// Kinds with fewer occurrences are not listed: their means are noise.
 pub const MIN_OCCURRENCES: u64 = 20;
 /// The number of kinds that are listed, and compared between steps.
@@ -25,14 +27,15 @@ pub fn forking_kinds(
     sums: &[(u64, f64)],
     order: impl Fn(u32) -> (u32, u32),
 ) -> (Vec<KindMean>, usize) {
-    let mut kinds: Vec<KindMean> = (0..)
+    let kinds: Vec<KindMean> = (0..)
         .zip(sums)
         .filter(|(_, (count, _))| *count >= MIN_OCCURRENCES)
         .map(|(kind, &(count, sum))| KindMean { kind, count, mean: sum / count as f64 })
         .collect();
     let frequent = kinds.len();
-    kinds.sort_by(|a, b| b.mean.total_cmp(&a.mean).then_with(|| order(a.kind).cmp(&order(b.kind))));
-    kinds.truncate(MAX_LISTED);
+    let kinds = first_sorted(kinds, MAX_LISTED, |a, b| {
+        b.mean.total_cmp(&a.mean).then_with(|| order(a.kind).cmp(&order(b.kind)))
+    });
     (kinds, frequent)
 }
 

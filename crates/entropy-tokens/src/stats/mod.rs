@@ -13,6 +13,7 @@ pub mod jackknife;
 pub mod mismatch;
 pub mod ngrams;
 pub mod order;
+pub mod pairs;
 pub mod pass_at_k;
 pub mod profile;
 pub mod shift_share;

@@ -1,23 +1,21 @@
-//! Quantiles, shares and sums of the largest of many numbers, without sorting or copying all of them.
+//! Quantiles and sums of the largest of many numbers, without sorting or copying all of them.
 //!
 //! Numbers are counted by their first 18 bits in order, which costs one pass. A second pass collects only the numbers of
 //! the buckets that hold the ranks in question. The results are exact.
 
+use std::cmp::Ordering;
+
+use crate::floats::Floats;
+
 /// Numbers that can be passed over several times, in the same order.
 pub trait Scan {
-    /// Calls `visit` with each number.
-    fn scan(&self, visit: impl FnMut(f64));
+    /// Calls `visit` with all numbers, some at a time.
+    fn scan(&self, visit: impl FnMut(Floats<'_>));
 }
 
 impl Scan for [f64] {
-    fn scan(&self, visit: impl FnMut(f64)) {
-        self.iter().copied().for_each(visit);
-    }
-}
-
-impl<F: Fn(&mut dyn FnMut(f64))> Scan for F {
-    fn scan(&self, mut visit: impl FnMut(f64)) {
-        self(&mut visit);
+    fn scan(&self, mut visit: impl FnMut(Floats<'_>)) {
+        visit(Floats::Exact(self));
     }
 }
 
@@ -31,14 +29,14 @@ fn bucket(value: f64) -> usize {
     (ordered >> (64 - BITS)) as usize
 }
 
-/// The numbers in a bucket.
+/// The numbers in a bucket: one of them, and how many there are.
 struct Bucket {
     index: usize,
+    first: f64,
     count: u64,
-    sum: f64,
 }
 
-/// Counts and sums of numbers by bucket.
+/// Counts of numbers by bucket.
 pub struct Buckets {
     /// The buckets that have numbers, in increasing order.
     used: Vec<Bucket>,
@@ -50,78 +48,57 @@ impl Buckets {
     /// Counts the numbers, which must not be NaN.
     pub fn of(values: &(impl Scan + ?Sized)) -> Buckets {
         // Zeroed memory costs nothing until it is used, so few numbers take little time.
-        let mut sums = vec![(0u64, 0.0f64); 1 << BITS];
-        let mut indices = Vec::new();
-        values.scan(|value| {
-            let at = bucket(value);
-            let (count, sum) = &mut sums[at];
-            if *count == 0 {
-                indices.push(at);
-            }
-            *count += 1;
-            *sum += value;
+        let mut counts = vec![[0u64; 2]; 1 << BITS];
+        let mut firsts: Vec<(usize, f64)> = Vec::new();
+        values.scan(|values| match values {
+            Floats::Exact(values) => count_buckets(values, &mut counts, &mut firsts),
+            Floats::Rounded(values) => count_buckets(values, &mut counts, &mut firsts),
         });
-        indices.sort_unstable();
-        let used: Vec<Bucket> = indices
+        firsts.sort_unstable_by_key(|(index, _)| *index);
+        let used: Vec<Bucket> = firsts
             .into_iter()
-            .map(|index| Bucket { index, count: sums[index].0, sum: sums[index].1 })
+            .map(|(index, first)| Bucket { index, first, count: counts[index].iter().sum() })
             .collect();
         Buckets { count: used.iter().map(|bucket| bucket.count).sum(), used }
     }
 
-    /// The sum of all numbers, the smallest first.
-    pub fn sum(&self) -> f64 {
-        self.used.iter().map(|bucket| bucket.sum).sum()
-    }
-
-    /// Collects what is needed for the numbers at these ranks, from 0 for the smallest and below the count, and for the
-    /// numbers below and above the thresholds, which must not be NaN. Calls `also` with each number.
-    pub fn order(
-        &self,
-        values: &(impl Scan + ?Sized),
-        ranks: &[u64],
-        thresholds: &[f64],
-        mut also: impl FnMut(f64),
-    ) -> Ordered<'_> {
-        let mut is_wanted = vec![false; self.used.len()];
+    /// Collects what is needed for the numbers at these ranks, from 0 for the smallest and below the count.
+    pub fn order(&self, values: &(impl Scan + ?Sized), ranks: &[u64]) -> Ordered<'_> {
         let mut ranks = ranks.to_vec();
         ranks.sort_unstable();
         let (mut left, mut end) = (&ranks[..], 0);
-        for (at, bucket) in self.used.iter().enumerate() {
-            end += bucket.count;
-            let here = left.partition_point(|rank| *rank < end);
-            is_wanted[at] = here > 0;
-            left = &left[here..];
-        }
-        for threshold in thresholds {
-            let near = threshold_buckets(*threshold);
-            let first = self.used.partition_point(|bucket| bucket.index < *near.start());
-            let last = self.used.partition_point(|bucket| bucket.index <= *near.end());
-            is_wanted[first..last].fill(true);
-        }
         let mut collected: Vec<Numbers> = Vec::new();
         let mut slots = vec![0u16; 1 << BITS]; // 0, or the place among those collected, plus 1
         let mut slot_of_used = vec![None; self.used.len()];
-        for (at, bucket) in self.used.iter().enumerate().filter(|(at, _)| is_wanted[*at]) {
-            slot_of_used[at] = Some(collected.len());
-            collected.push(Numbers::default());
-            slots[bucket.index] =
-                u16::try_from(collected.len()).expect("BUG: too many ranks and thresholds");
-        }
-        values.scan(|value| {
-            let slot = slots[bucket(value)];
-            if slot > 0 {
-                collected[usize::from(slot) - 1].add(value);
+        for (at, bucket) in self.used.iter().enumerate() {
+            end += bucket.count;
+            let here = left.partition_point(|rank| *rank < end);
+            left = &left[here..];
+            if here > 0 {
+                slot_of_used[at] = Some(collected.len());
+                collected.push(Numbers { first: bucket.first, ..Numbers::default() });
+                slots[bucket.index] = u16::try_from(collected.len()).expect("BUG: too many ranks");
             }
-            also(value);
+        }
+        values.scan(|values| {
+            values.each(|value| {
+                let slot = slots[bucket(value)];
+                if slot > 0 {
+                    collected[usize::from(slot) - 1].add(value);
+                }
+            });
         });
-        collected.iter_mut().for_each(Numbers::sort);
+        for (bucket, slot) in self.used.iter().zip(&slot_of_used) {
+            if let Some(slot) = slot {
+                collected[*slot].sort(bucket.count);
+            }
+        }
         Ordered { buckets: self, collected, slot_of_used }
     }
 
-    /// Quantiles with linear interpolation, as `numpy.percentile` computes them.
+    /// Quantiles of at least one number, with linear interpolation, as `numpy.percentile` computes them.
     pub fn percentiles(&self, values: &(impl Scan + ?Sized), percents: &[f64]) -> Vec<f64> {
-        let ordered = self.order(values, &self.percentile_ranks(percents), &[], |_| {});
+        let ordered = self.order(values, &self.percentile_ranks(percents));
         percents.iter().map(|percent| ordered.percentile(*percent)).collect()
     }
 
@@ -137,11 +114,21 @@ impl Buckets {
     }
 }
 
-/// The buckets with a number equal to a threshold: zeros of both signs are equal.
-fn threshold_buckets(threshold: f64) -> std::ops::RangeInclusive<usize> {
-    match threshold == 0.0 {
-        true => bucket(-0.0)..=bucket(0.0),
-        false => bucket(threshold)..=bucket(threshold),
+/// Counts numbers by bucket, and notes the first one of each bucket. Neighbours are often equal: with a count each, the
+/// second does not wait for the first.
+fn count_buckets<T: Copy + Into<f64>>(
+    values: &[T],
+    counts: &mut [[u64; 2]],
+    firsts: &mut Vec<(usize, f64)>,
+) {
+    for (turn, value) in values.iter().enumerate() {
+        let value = (*value).into();
+        let at = bucket(value);
+        let counts = &mut counts[at];
+        if counts[0] | counts[1] == 0 {
+            firsts.push((at, value));
+        }
+        counts[turn % 2] += 1;
     }
 }
 
@@ -150,9 +137,9 @@ fn threshold_buckets(threshold: f64) -> std::ops::RangeInclusive<usize> {
 #[derive(Default)]
 struct Numbers {
     first: f64,
+    others: Vec<f64>,
     /// How many are equal to the first, bit by bit.
     equal: usize,
-    others: Vec<f64>,
     /// How many of the others are below the first.
     below: usize,
 }
@@ -160,17 +147,14 @@ struct Numbers {
 impl Numbers {
     #[inline]
     fn add(&mut self, value: f64) {
-        if self.equal == 0 {
-            self.first = value;
-        }
-        if value.to_bits() == self.first.to_bits() {
-            self.equal += 1;
-        } else {
+        if value.to_bits() != self.first.to_bits() {
             self.others.push(value);
         }
     }
 
-    fn sort(&mut self) {
+    /// Sorts all `count` numbers.
+    fn sort(&mut self, count: u64) {
+        self.equal = count as usize - self.others.len();
         self.others.sort_unstable_by(f64::total_cmp);
         self.below = self.others.partition_point(|other| other.total_cmp(&self.first).is_lt());
     }
@@ -183,22 +167,9 @@ impl Numbers {
             _ => self.others[rank - self.equal],
         }
     }
-
-    /// The sum of the numbers from a rank on.
-    fn sum_from(&self, rank: usize) -> f64 {
-        let equal = (self.below + self.equal).saturating_sub(rank).min(self.equal);
-        let others = rank.min(self.below).max(rank.saturating_sub(self.equal));
-        equal as f64 * self.first + self.others[others..].iter().sum::<f64>()
-    }
-
-    /// How many are true.
-    fn count(&self, is: impl Fn(f64) -> bool) -> u64 {
-        let equal = if is(self.first) { self.equal } else { 0 };
-        (equal + self.others.iter().filter(|value| is(**value)).count()) as u64
-    }
 }
 
-/// Buckets, and the sorted numbers of those with a rank or a threshold of [`Buckets::order`].
+/// Buckets, and the sorted numbers of those with a rank of [`Buckets::order`].
 pub struct Ordered<'a> {
     buckets: &'a Buckets,
     collected: Vec<Numbers>,
@@ -206,27 +177,17 @@ pub struct Ordered<'a> {
 }
 
 impl Ordered<'_> {
-    /// The numbers of a bucket, which must be one of those asked for.
-    fn numbers(&self, used: usize) -> &Numbers {
-        &self.collected[self.slot_of_used[used].expect("BUG: a rank that was not asked for")]
-    }
-
-    /// The bucket with a rank, and the rank in it.
-    fn find(&self, rank: u64) -> (usize, usize) {
+    /// The number at one of the ranks.
+    pub fn at_rank(&self, rank: u64) -> f64 {
         let mut below = 0;
-        for (at, bucket) in self.buckets.used.iter().enumerate() {
+        for (bucket, slot) in self.buckets.used.iter().zip(&self.slot_of_used) {
             if rank < below + bucket.count {
-                return (at, (rank - below) as usize);
+                let slot = slot.expect("BUG: a rank that was not asked for");
+                return self.collected[slot].at((rank - below) as usize);
             }
             below += bucket.count;
         }
         unreachable!("BUG: rank {rank} of {below} numbers");
-    }
-
-    /// The number at one of the ranks.
-    pub fn at_rank(&self, rank: u64) -> f64 {
-        let (used, at) = self.find(rank);
-        self.numbers(used).at(at)
     }
 
     /// A quantile with linear interpolation; its ranks must be among those asked for.
@@ -235,30 +196,47 @@ impl Ordered<'_> {
         let (low, high) = (self.at_rank(place.floor() as u64), self.at_rank(place.ceil() as u64));
         low + (high - low) * place.fract()
     }
+}
 
-    /// The sum of the `k` largest numbers; rank count − `k` must be among those asked for.
-    pub fn sum_of_largest(&self, k: u64) -> f64 {
-        let (used, at) = self.find(self.buckets.count - k);
-        let above: f64 = self.buckets.used[used + 1..].iter().map(|bucket| bucket.sum).sum();
-        above + self.numbers(used).sum_from(at)
+/// The sum of the largest numbers, from the smallest of them.
+#[derive(Debug, Clone, Copy)]
+pub struct LargestSum {
+    smallest: f64,
+    above: u64,
+    sum: f64,
+}
+
+impl LargestSum {
+    /// `smallest` is the number at rank count − k.
+    pub fn new(smallest: f64) -> LargestSum {
+        LargestSum { smallest, above: 0, sum: 0.0 }
     }
 
-    /// Numbers of values below and above one of the thresholds; a value equal to it is neither.
-    pub fn below_and_above(&self, threshold: f64) -> (u64, u64) {
-        let near = threshold_buckets(threshold);
-        let (mut below, mut above) = (0, 0);
-        for (at, bucket) in self.buckets.used.iter().enumerate() {
-            if bucket.index < *near.start() {
-                below += bucket.count;
-            } else if bucket.index > *near.end() {
-                above += bucket.count;
-            } else {
-                below += self.numbers(at).count(|value| value < threshold);
-                above += self.numbers(at).count(|value| value > threshold);
-            }
-        }
-        (below, above)
+    /// Adds the numbers above the smallest.
+    pub fn add(&mut self, values: Floats<'_>) {
+        let smallest = self.smallest;
+        self.above += values.count(|value| value > smallest);
+        self.sum += values.sum_of(|value| if value > smallest { value } else { 0.0 });
     }
+
+    /// The sum of the `k` largest, once all are added. The others of them are equal to the smallest.
+    pub fn sum(&self, k: u64) -> f64 {
+        self.sum + (k - self.above) as f64 * self.smallest
+    }
+}
+
+/// The first `count` items in an order without ties, sorted: much faster than sorting all.
+pub fn first_sorted<T>(
+    mut items: Vec<T>,
+    count: usize,
+    mut compare: impl FnMut(&T, &T) -> Ordering,
+) -> Vec<T> {
+    if count < items.len() {
+        items.select_nth_unstable_by(count, &mut compare);
+        items.truncate(count);
+    }
+    items.sort_unstable_by(compare);
+    items
 }
 
 /// Number of tokens in a share of `tokens`: rounded, at least one. For the top 20 % of arXiv 2506.01939.
@@ -296,24 +274,16 @@ mod tests {
         let buckets = Buckets::of(&values[..]);
         let ranks: Vec<u64> = (0..5000).step_by(131).chain([4999]).collect();
         let tops = [1u64, 2, 713, 4999, 5000];
-        let thresholds = [0.0, -0.0, -1e-3, 0.25, 1e9];
         let wanted: Vec<u64> = tops.iter().map(|k| 5000 - k).chain(ranks.clone()).collect();
-        let mut seen = Vec::new();
-        let ordered = buckets.order(&values[..], &wanted, &thresholds, |value| seen.push(value));
-        assert_eq!(seen, values);
+        let ordered = buckets.order(&values[..], &wanted);
         for rank in ranks {
             assert_eq!(ordered.at_rank(rank), sorted[rank as usize]);
         }
-        for threshold in thresholds {
-            let count = |is: fn(&f64, &f64) -> bool| {
-                values.iter().filter(|value| is(value, &threshold)).count() as u64
-            };
-            let expected = (count(f64::lt), count(f64::gt));
-            assert_eq!(ordered.below_and_above(threshold), expected, "{threshold}");
-        }
         for k in tops {
             let expected: f64 = sorted[5000 - k as usize..].iter().sum();
-            let found = ordered.sum_of_largest(k);
+            let mut largest = LargestSum::new(ordered.at_rank(5000 - k));
+            values.chunks(700).for_each(|part| largest.add(Floats::Exact(part)));
+            let found = largest.sum(k);
             assert!((found - expected).abs() < 1e-9 * expected.abs(), "{k}: {found} {expected}");
         }
     }
@@ -332,6 +302,17 @@ mod tests {
         let values = vec![-0.25; 1000];
         let buckets = Buckets::of(&values[..]);
         assert_eq!(buckets.percentiles(&values[..], &[1.0, 99.0]), [-0.25, -0.25]);
-        assert_eq!(buckets.order(&values[..], &[990], &[], |_| {}).sum_of_largest(10), -2.5);
+        let mut largest = LargestSum::new(buckets.order(&values[..], &[990]).at_rank(990));
+        largest.add(Floats::Exact(&values));
+        assert_eq!(largest.sum(10), -2.5);
+    }
+
+    #[test]
+    fn first_items_are_those_of_the_sorted_list() {
+        let items: Vec<u32> = (0..100).map(|at| at * 37 % 100).collect();
+        for count in [0, 1, 10, 99, 100, 200] {
+            let expected: Vec<u32> = (0..100).take(count).collect();
+            assert_eq!(first_sorted(items.clone(), count, u32::cmp), expected);
+        }
     }
 }
