@@ -239,7 +239,28 @@ fn quoted_glob_of_directories_means_the_logs_in_them() {
     let output = run(tmp.path(), &["stats", "mixed/run_*", "--json", "--allow-partial"]);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 2);
-    assert!(stderr(&output).contains("run_c: the directory holds no file"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("run_c: no file in it holds an entropy"),
+        "{}",
+        stderr(&output)
+    );
+    // A directory whose files hold no entropy is skipped with a warning too, matched or named.
+    fs::write(mixed.join("run_c/notes.json"), "[{\"step\": 1, \"loss\": 2.0}]").unwrap();
+    for inputs in [&["mixed/run_*"][..], &["mixed/run_a.json", "mixed/run_b", "mixed/run_c"]] {
+        let output = run(tmp.path(), &[&["check", "--json"], inputs].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["passed"], false);
+        assert!(
+            stderr(&output).contains("run_c: no file in it holds an entropy"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    // All that is in a directory, at any depth.
+    let output = run(tmp.path(), &["stats", "mixed/**", "--json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 2, "{}", stderr(&output));
     let none = run(tmp.path(), &["stats", &format!("{glob}x"), "--json"]);
     assert!(stderr(&none).contains("nothing matches"), "{}", stderr(&none));
 }

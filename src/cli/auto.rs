@@ -205,6 +205,7 @@ impl AutoArgs {
                 Found {
                     files: found.files.into_iter().map(file).collect(),
                     unreadable: found.unreadable,
+                    ..Found::default()
                 }
             }
             None => discover::logs_in(&models),

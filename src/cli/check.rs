@@ -124,7 +124,9 @@ impl CheckArgs {
         }
         let mut text = String::new();
         if self.json.json {
-            let (schema, unit, passed) = (1, "nats", broken.is_empty());
+            // Inputs that were skipped were not judged.
+            let (schema, unit) = (1, "nats");
+            let passed = broken.is_empty() && outcome == Outcome::Done;
             text = to_json(&CheckDocument { schema, unit, passed, checks: &verdicts });
         } else {
             broken.iter().for_each(|verdict| text.push_str(&line(verdict)));

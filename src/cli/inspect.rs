@@ -110,11 +110,11 @@ struct ListedSeries {
 
 impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
+        let Found { files: inputs, unreadable, .. } = resolve(&self.inputs)?;
         let options = self.reading.options(AuxRequest::default());
         let selector = options.selector().map_err(cli_error)?.with_all_series();
         for directory in &unreadable {
-            terminal.warn(&format!("skipped {directory}"));
+            terminal.warn(&format!("skipped: {directory}"));
         }
         let found: Vec<(&Location, Origin)> =
             inputs.iter().flat_map(|i| i.segments.iter().map(|file| (file, i.origin))).collect();
@@ -203,7 +203,7 @@ impl InspectArgs {
 fn set_records(logs: &mut [LogContents], inputs: Vec<Input>, options: &LoadOptions) {
     let files = |input: &Input| (input.name(), input.segments.clone());
     let files: Vec<(String, Vec<Location>)> = inputs.iter().map(files).collect();
-    let sources = Found { files: inputs, unreadable: Vec::new() };
+    let sources = Found { files: inputs, ..Found::default() };
     let Ok(store) = Store::load(sources, options, || {}) else { return };
     for records in store.records() {
         let others = records.others.iter().map(|(log, _)| (log, false));

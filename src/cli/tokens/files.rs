@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use crate::cli::inputs;
-use entropy_history::discover::{Location, Origin};
+use entropy_history::discover::{Input, Location, Origin};
 use entropy_history::formats::Source;
 use entropy_history::store::open_log;
 use entropy_shell::output::protect_input;
@@ -32,6 +32,8 @@ pub(super) struct DumpSource {
     files: Vec<DumpFile>,
     /// Warnings about files that are left out because they are others under another name.
     same: Vec<String>,
+    /// Warnings about what a pattern matches and cannot be read.
+    skipped: Vec<String>,
 }
 
 /// What was read.
@@ -63,15 +65,21 @@ pub(super) fn resolve(
     let mut without_label: Option<usize> = None;
     for argument in arguments {
         let (label, rest) = split_label(argument);
-        let files = files_of(rest)?;
+        let (files, skipped) = files_of(rest)?;
         match (label, without_label) {
             (None, Some(at)) if unlabelled == Unlabelled::OneDump => {
                 sources[at].files.extend(files);
+                sources[at].skipped.extend(skipped);
                 sources[at].name = "all dumps".to_owned();
             }
             (None, _) => {
                 without_label = Some(sources.len());
-                sources.push(DumpSource { name: rest.to_owned(), files, same: Vec::new() });
+                sources.push(DumpSource {
+                    name: rest.to_owned(),
+                    files,
+                    same: Vec::new(),
+                    skipped,
+                });
             }
             (Some(label), _) => {
                 if sources.iter().any(|source| source.name == label) {
@@ -79,7 +87,12 @@ pub(super) fn resolve(
                         "give each dump a label of its own, or a quoted glob for several files",
                     );
                 }
-                sources.push(DumpSource { name: label.to_owned(), files, same: Vec::new() });
+                sources.push(DumpSource {
+                    name: label.to_owned(),
+                    files,
+                    same: Vec::new(),
+                    skipped,
+                });
             }
         }
     }
@@ -144,7 +157,8 @@ fn split_label(argument: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn files_of(argument: &str) -> Result<Vec<DumpFile>, CliError> {
+/// The files of an argument, and warnings about what it matches and cannot be read.
+fn files_of(argument: &str) -> Result<(Vec<DumpFile>, Vec<String>), CliError> {
     let path = Path::new(argument);
     if path.is_dir() {
         let mut found = Vec::new();
@@ -160,18 +174,31 @@ fn files_of(argument: &str) -> Result<Vec<DumpFile>, CliError> {
             .hint("name a directory with one dump per step, or the files");
         }
         let file = |path| DumpFile { location: Location::File(path), origin: Origin::Scanned };
-        return Ok(found.into_iter().map(file).collect());
+        return Ok((found.into_iter().map(file).collect(), Vec::new()));
     }
     let found = inputs::resolve(&[argument])?;
-    if let Some(unreadable) = found.unreadable.first() {
+    if let (Some(unreadable), []) = (found.unreadable.first(), &found.files[..]) {
         return Err(anyhow!("cannot read {unreadable}"))
-            .hint("check that you have permission to read it");
+            .hint("check that it is a file and that you have permission to read it");
+    }
+    let mut skipped: Vec<String> =
+        found.unreadable.iter().map(|what| format!("skipped: {what}")).collect();
+    for directory in found.directories {
+        let in_it = |input: &Input| {
+            let file =
+                |at: &Location| matches!(at, Location::File(path) if path.starts_with(&directory));
+            input.segments.iter().any(file)
+        };
+        if !found.files.iter().any(in_it) {
+            skipped
+                .push(format!("skipped: {}: no file in it looks like a dump", directory.display()));
+        }
     }
     let files = found.files.into_iter().flat_map(|input| {
         let origin = input.origin;
         input.segments.into_iter().map(move |location| DumpFile { location, origin })
     });
-    Ok(files.collect())
+    Ok((files.collect(), skipped))
 }
 
 /// The files below a directory that may be dumps, in natural order.
@@ -219,7 +246,8 @@ pub(super) fn load(
     let mut last = None;
     for source in sources {
         table.begin(&source.name);
-        warnings.extend_from_slice(&source.same);
+        warnings.extend(source.same.iter().chain(&source.skipped).cloned());
+        skipped += source.skipped.len();
         let mut read: Vec<(String, Range<usize>)> = Vec::new();
         for file in &source.files {
             let first = table.responses().len();

@@ -86,13 +86,15 @@ impl Input {
 pub struct Found<T> {
     /// The files, in natural order (`v2` before `v10`).
     pub files: Vec<T>,
-    /// Directories that could not be read, with the reason.
+    /// Directories and other things that could not be read, with the reason.
     pub unreadable: Vec<String>,
+    /// Directories that were named or that a pattern matched: in each, a run is expected.
+    pub directories: Vec<PathBuf>,
 }
 
 impl<T> Default for Found<T> {
     fn default() -> Found<T> {
-        Found { files: Vec::new(), unreadable: Vec::new() }
+        Found { files: Vec::new(), unreadable: Vec::new(), directories: Vec::new() }
     }
 }
 

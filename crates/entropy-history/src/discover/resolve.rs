@@ -94,6 +94,7 @@ pub fn resolve_all(arguments: &[impl AsRef<OsStr>]) -> Result<Found<Input>, Disc
         }
         all.files.extend(found.files);
         all.unreadable.extend(found.unreadable);
+        all.directories.extend(found.directories);
     }
     leave_out_found_twice(&mut all.files);
     let segments = all.files.iter().flat_map(|input: &Input| &input.segments);
@@ -127,28 +128,36 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         let missing = missing.filter(|_| some).unwrap_or(text);
         return Err(DiscoverError::Missing(missing.to_owned()));
     }
+    // `runs/**` matches directories alone; what is meant is everything in `runs`.
+    if let Some(start) =
+        text.strip_suffix("**").filter(|start| start.is_empty() || start.ends_with('/'))
+    {
+        let directory = start.trim_end_matches('/');
+        return resolve_one(if start.is_empty() {
+            "."
+        } else if directory.is_empty() {
+            "/"
+        } else {
+            directory
+        });
+    }
     let Matches { found, directories } = matches(text)?;
     if found.files.is_empty() && found.unreadable.is_empty() && directories.is_empty() {
         return Err(DiscoverError::NoMatch(text.to_owned()));
     }
     let files = found.files.into_iter().map(|path| Input::file(path, Origin::Found));
-    let mut all = Found { files: files.collect(), unreadable: found.unreadable };
-    let mut without = Vec::new();
+    let mut all =
+        Found { files: files.collect(), unreadable: found.unreadable, ..Found::default() };
     for directory in &directories {
         let in_it = logs_in(directory);
-        if in_it.files.is_empty() && in_it.unreadable.is_empty() {
-            without.push(DiscoverError::NoLog(directory.to_string_lossy().into_owned()));
-        }
         all.files.extend(in_it.files);
         all.unreadable.extend(in_it.unreadable);
     }
-    // A directory that was found and has no log is skipped, unless there is nothing else.
-    match without.pop() {
-        Some(error) if all.files.is_empty() && all.unreadable.is_empty() => Err(error),
-        last => {
-            all.unreadable.extend(without.into_iter().chain(last).map(|error| error.to_string()));
-            Ok(all)
+    match directories.last() {
+        Some(last) if all.files.is_empty() && all.unreadable.is_empty() => {
+            Err(DiscoverError::NoLog(last.to_string_lossy().into_owned()))
         }
+        _ => Ok(Found { directories, ..all }),
     }
 }
 
@@ -171,7 +180,7 @@ fn at_path(path: &Path) -> Result<Option<Found<Input>>, DiscoverError> {
         if found.files.is_empty() && found.unreadable.is_empty() {
             return Err(DiscoverError::NoLog(path.to_string_lossy().into_owned()));
         }
-        return Ok(Some(found));
+        return Ok(Some(Found { directories: vec![path.to_owned()], ..found }));
     }
     Ok(path.exists().then(|| one_log(vec![Location::File(path.to_owned())])))
 }
@@ -208,7 +217,7 @@ fn joined(parts: &[&str]) -> Result<Found<Input>, DiscoverError> {
 fn one_log(segments: Vec<Location>) -> Found<Input> {
     let input =
         Input { segments, directory: None, label: None, origin: Origin::Named, place: None };
-    Found { files: vec![input], unreadable: Vec::new() }
+    Found { files: vec![input], ..Found::default() }
 }
 
 /// The pattern below a directory, whose own name is escaped.
@@ -238,8 +247,14 @@ fn matches(pattern: &str) -> Result<Matches, DiscoverError> {
     let (mut found, mut directories) = (Found::default(), Vec::new());
     for entry in glob::glob_with(pattern, options).map_err(bad)? {
         match entry {
-            Ok(path) if path.is_dir() => directories.push(path),
-            Ok(path) => found.files.push(path),
+            // To open a pipe waits for a writer.
+            Ok(path) => match path.metadata() {
+                Ok(kind) if kind.is_dir() => directories.push(path),
+                Ok(kind) if !kind.is_file() => {
+                    found.unreadable.push(format!("{}: it is a pipe or a device", path.display()));
+                }
+                _ => found.files.push(path),
+            },
             Err(e) => {
                 found.unreadable.push(format!("{}: {}", e.path().display(), e.error().kind()))
             }

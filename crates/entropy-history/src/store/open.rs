@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
@@ -153,7 +154,7 @@ impl Store {
         sources: Found<Input>,
         advance: impl Fn() + Sync,
     ) -> Result<(), LoadError> {
-        let Found { files: mut inputs, unreadable } = sources;
+        let Found { files: mut inputs, unreadable, directories } = sources;
         let given = self.loader.options.labels.clone();
         let labels = GivenLabels::assign(&given, &mut inputs)?;
         let loader = &self.loader;
@@ -167,7 +168,7 @@ impl Store {
         };
         let changes: Vec<LogChange> = self.logs.par_iter_mut().map(read).collect();
 
-        let skipped = unreadable.iter().map(|what| Notice::Warning(format!("skipped {what}")));
+        let skipped = unreadable.iter().map(|what| Notice::Warning(format!("skipped: {what}")));
         self.notices.extend(skipped);
         let mut unread = 0;
         for (log, change) in self.logs.iter().zip(changes) {
@@ -202,7 +203,9 @@ impl Store {
             self.notices.extend(without_entropy.into_iter().map(Notice::Verbose));
             self.notices.push(count);
         }
-        self.skipped = unread + unreadable.len() + not_recognised.len();
+        let without_run = self.without_run(&directories);
+        self.skipped = unread + unreadable.len() + not_recognised.len() + without_run.len();
+        self.notices.extend(without_run);
         if !not_recognised.is_empty() {
             self.notices.push(Notice::NotRecognised(not_recognised));
         }
@@ -213,6 +216,24 @@ impl Store {
         let text = format!("read {points} of {count} in {:.1?}", start.elapsed());
         self.notices.push(Notice::Verbose(text));
         Ok(())
+    }
+
+    /// A warning about each directory with neither a run nor a log that could not be read.
+    fn without_run(&self, directories: &[PathBuf]) -> Vec<Notice> {
+        let is_used = |log: &&LogRecord| !log.runs.is_empty() || log.error().is_some();
+        let files = self.logs.iter().filter(is_used).flat_map(|log| &log.input.segments);
+        let files: Vec<PathBuf> = files.filter_map(Location::absolute).collect();
+        let has_run = |directory: &&PathBuf| match std::path::absolute(directory) {
+            Ok(directory) => files.iter().any(|file| file.starts_with(&directory)),
+            Err(_) => false,
+        };
+        let warning = |directory: &PathBuf| {
+            Notice::Warning(format!(
+                "skipped: {}: no file in it holds an entropy",
+                directory.display()
+            ))
+        };
+        directories.iter().filter(|directory| !has_run(directory)).map(warning).collect()
     }
 
     /// Scanned files that hold no entropy, each with the reason, and those that look like logs and are not

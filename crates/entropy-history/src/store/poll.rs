@@ -144,7 +144,7 @@ impl Store {
                 SearchPath::Argument(argument) => discover::resolve_all(&[argument]),
             };
             match resolved.map_err(LoadError::from) {
-                Ok(Found { mut files, unreadable: directories }) => {
+                Ok(Found { mut files, unreadable: directories, .. }) => {
                     for input in files.iter_mut().filter(|input| input.place.is_some()) {
                         input.place = Some(i);
                     }
