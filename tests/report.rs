@@ -506,7 +506,18 @@ fn report_page_works_in_a_browser() {
             (1..60).map(|i| (f64::from(i), 2.0 + f64::from(run) / 20.0 - f64::from(i % 7) / 50.0));
         fs::write(tmp.join(format!("long/{label}.json")), history(points)).unwrap();
     }
-    let pages: [(&str, &[&str]); 6] = [
+    fs::create_dir_all(tmp.join("collapses")).unwrap();
+    for run in 0..12 {
+        // Each falls nine steps after the one before, so that lines cross where the events are.
+        let fall = |step: f64| (-(step - 60.0 - 9.0 * f64::from(run)).max(0.0) / 30.0).exp();
+        let points = (1..300).map(|i| {
+            let level = 1.2 + f64::from(run) / 20.0 + f64::from(i * 7 % 5) / 100.0;
+            (f64::from(i), level * fall(f64::from(i)) + 0.02)
+        });
+        fs::write(tmp.join(format!("collapses/run_{run:02}.json")), history(points)).unwrap();
+    }
+    let pages: [(&str, &[&str]); 7] = [
+        ("collapses.html", &["collapses"]),
         ("models.html", &[&models, "--group", "questioner|solver"]),
         ("many.html", &["many"]),
         ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),

@@ -6,7 +6,7 @@
 // `styleOf(class)`, the line style of a run.
 
 const MAX_LABELLED = 12; // with more runs, events have no text
-const TEXT_LINES = 4; // a text is at most this many lines away from the circle that it belongs to
+const TEXT_LINES = 2; // a text is at most this many lines away from the circle that it belongs to
 const MANY = 40; // with more runs, lines are thinner and smoothed lines are drawn without the logged ones
 const FEW_POINTS = 30; // with fewer points, each is marked by a dot
 
@@ -216,8 +216,14 @@ function cutLine([ax, ay], [bx, by], left, right) {
   return [ax < left ? at(left) : [ax, ay], bx > right ? at(right) : [bx, by]];
 }
 
-/** A place for a text beside a circle where no line and no other text is: its left edge and its baseline; null if there is none. */
-function placeOfText(box, [x, y], width, pixel, taken, linesBetween) {
+/** How far a point is from a box. */
+const distanceToBox = ([x, y], { left, right, top, bottom }) => Math.hypot(Math.max(left - x, 0, x - right), Math.max(top - y, 0, y - bottom));
+
+/**
+ * A place for a text beside a circle where no line and no other text is, and no circle of another event is nearer than its own:
+ * its left edge and its baseline; null if there is none. `circles` are those of all events.
+ */
+function placeOfText(box, [x, y], width, pixel, taken, circles, linesBetween) {
   const line = 16 * pixel;
   const gap = 10 * pixel;
   const upwards = Array.from({ length: TEXT_LINES }, (_, i) => y - gap - i * line);
@@ -228,7 +234,9 @@ function placeOfText(box, [x, y], width, pixel, taken, linesBetween) {
     const lines = linesBetween(left - 3 * pixel, left + width + 3 * pixel);
     const isFree = (baseline) => {
       const [top, bottom] = [baseline - 12 * pixel, baseline + 4 * pixel];
+      const own = { left, right: left + width, top, bottom };
       return top >= box.top && bottom <= box.top + box.height && lines.every(([low, high]) => high < top || low > bottom) &&
+        circles.every((circle) => (circle[0] === x && circle[1] === y) || distanceToBox(circle, own) > Math.max(distanceToBox([x, y], own), 6 * pixel)) &&
         taken.every((other) => left > other.right || left + width < other.left || Math.abs(baseline - other.y) >= line);
     };
     const free = baselines.find(isFree);
@@ -237,7 +245,7 @@ function placeOfText(box, [x, y], width, pixel, taken, linesBetween) {
   return null;
 }
 
-/** Draws each event as an open circle at its level or on the line, with a text where there is room. */
+/** Draws each event as an open circle at its level or on the line, with a text near it where there is room. */
 function drawEvents(context, box, scale, pixel, scene, labelled) {
   const { traces, ranges, weight, colours, styleOf, font } = scene;
   const taken = [];
@@ -246,6 +254,7 @@ function drawEvents(context, box, scale, pixel, scene, labelled) {
   context.textAlign = 'left'; // uPlot leaves it set to that of its axes
   context.textBaseline = 'alphabetic';
   const isCrowded = traces.length > MAX_LABELLED;
+  const events = [];
   for (const trace of traces) {
     if (isCrowded && isUnstyled(trace.run)) continue;
     for (const [step, text, level] of eventsOf(trace.run, labelled)) {
@@ -253,20 +262,40 @@ function drawEvents(context, box, scale, pixel, scene, labelled) {
       if (at === null || trace.x[at] < ranges.x[0] || trace.x[at] > ranges.x[1]) continue;
       const [x, y] = [scale.x(trace.x[at]), scale.y(level ?? smoothed(trace, weight)[at])];
       if (Number.isNaN(y)) continue;
-      drawCircle(context, x, y, 4.5 * pixel, colours.background, styleOf(trace.run.style).line, 2 * pixel);
-      if (!labelled) continue;
-      const { width } = context.measureText(text);
-      const place = placeOfText(box, [x, y], width, pixel, taken, (left, right) => occupied(scene, scale, left, right));
-      if (place === null) continue; // the list of findings has the step
-      const [left, baseline] = place;
-      taken.push({ left: left - 6 * pixel, right: left + width + 6 * pixel, y: baseline });
-      context.lineWidth = 3 * pixel;
-      context.strokeStyle = colours.background;
-      context.strokeText(text, left, baseline);
-      context.fillStyle = styleOf(trace.run.style).line;
-      context.fillText(text, left, baseline);
+      events.push({ at: [x, y], text, colour: styleOf(trace.run.style).line });
     }
   }
+  const circles = events.map((event) => event.at);
+  const texts = [];
+  for (const event of labelled ? events : []) {
+    const { width } = context.measureText(event.text);
+    const place = placeOfText(box, event.at, width, pixel, taken, circles, (left, right) => occupied(scene, scale, left, right));
+    if (place === null) continue; // the list of findings has the step
+    const [left, baseline] = place;
+    taken.push({ left: left - 6 * pixel, right: left + width + 6 * pixel, y: baseline });
+    texts.push({ ...event, left, baseline });
+    drawLeader(context, pixel, event, left, width, baseline);
+  }
+  for (const { at: [x, y], colour } of events) drawCircle(context, x, y, 4.5 * pixel, colours.background, colour, 2 * pixel);
+  for (const { text, colour, left, baseline } of texts) {
+    context.lineWidth = 3 * pixel;
+    context.strokeStyle = colours.background;
+    context.strokeText(text, left, baseline);
+    context.fillStyle = colour;
+    context.fillText(text, left, baseline);
+  }
+}
+
+/** Draws a thin line from a circle to its text, if the text is not next to it. */
+function drawLeader(context, pixel, { at: [x, y], colour }, left, width, baseline) {
+  const end = [x < left ? left - 2 * pixel : left + width + 2 * pixel, baseline - 4 * pixel];
+  if (Math.hypot(end[0] - x, end[1] - y) < 20 * pixel) return;
+  context.lineWidth = pixel;
+  context.strokeStyle = colour;
+  context.beginPath();
+  context.moveTo(x, y);
+  context.lineTo(...end);
+  context.stroke();
 }
 
 /** Draws one trace thick, on top of all others. */

@@ -54,7 +54,7 @@ function makeReadout(frame, section, list) {
     if (view.cursor === null) {
       const entries = new Map((view.grouped ? panel.groups : panel.runs).map((entry) => [entry.label, entry]));
       const last = (run) => (run.stats.last === null ? 'no mean' : brief(run.stats.last) + partOfGroup(run, run.y.length - 1));
-      list.showValues(`${panel.name === '' ? '' : `${panel.title} `}at the last step of each ${view.grouped ? 'mean' : 'run'}`, ({ label }) => (entries.has(label) ? last(entries.get(label)) : ''));
+      list.showValues(`${panel.name === '' ? '' : `${panel.title}: `}last value`, ({ label }) => (entries.has(label) ? last(entries.get(label)) : ''));
       return;
     }
     const known = new Map(readings.map((reading) => [reading.run.label, reading]));

@@ -3,6 +3,7 @@
 const STATES = { healthy: 'healthy', falling: 'falling', collapsed: 'collapsed', exploded: 'exploded', not_recorded: 'not recorded', too_short: 'too short', null: 'no state' };
 const BY_SEVERITY = ['collapsed', 'exploded', 'falling', 'not_recorded', 'too_short', 'null', 'healthy'];
 const MAX_BARS = 40;
+const MAX_OPEN_BARS = 12; // on a narrow screen, where each run has three lines, more are folded
 
 /** A state with its step. */
 function stateOf(run) {
@@ -67,12 +68,14 @@ function bars(root, runs) {
       makeSvg('text', { x: `${to}%`, y: 13, dx: 6 }, of === null ? 'too large' : write(of),
         step === null ? null : makeSvg('tspan', { class: 'secondary', dx: 5 }, `@ ${stepText(step(run.stats))}`))));
   }
-  root.replaceChildren(
-    make('table', { class: 'bars' },
+  const isOpen = root.querySelector('details')?.open ?? (shown.length <= MAX_OPEN_BARS || !matchMedia('(max-width: 60rem)').matches);
+  const table = make('table', { class: 'bars' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col', class: 'words' }, make('span', { class: 'visually-hidden' }, 'Run')),
         panels.map(([name]) => make('th', { scope: 'col', class: 'words' }, name)))),
       make('tbody', {}, shown.map((run) => make('tr', { class: run.style }, make('th', { scope: 'row' }, make('span', { class: 'name', title: run.label }, run.name)),
-        panels.map((panel) => cell(run, panel)))))),
+        panels.map((panel) => cell(run, panel))))));
+  root.replaceChildren(
+    shown.length <= MAX_OPEN_BARS ? table : make('details', { open: isOpen }, make('summary', {}, `Bars of ${plural(shown.length, 'run', 'runs')}`), table),
     ...(shown.length < runs.length ? [make('p', { class: 'muted' }, `${plural(shown.length, 'run', 'runs')} in colour; the table has all ${count(runs.length)}.`)] : []));
 }
 

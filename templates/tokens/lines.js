@@ -5,11 +5,11 @@
 /**
  * Draws lines with their names at the ends. `lines` are `{name, points, style, faint}`, a point is `[x, y, low, high]` with
  * a null for a number that does not exist; equal x of all lines are one place of the pointer. Options: `xTitle`, `format` of
- * a value, `heading` of a place in the tooltip, `mark` an x to mark, `choose` what a click on a place does, `zero` whether the
- * axis begins at 0.
+ * a value, `heading` of a place in the tooltip, `mark` an x to mark, `choose` what a click on a place does, `base` what the axis
+ * holds: `zero` begins at 0, `notNegative` does not go below it, `aroundZero` holds 0 and the whole of each band.
  */
 function drawLines(target, caption, lines, options) {
-  const { xTitle, format, heading, mark = null, choose = null, zero = false } = options;
+  const { xTitle, format, heading, mark = null, choose = null, base = 'data' } = options;
   const drawn = lines.filter((line) => line.points.some((point) => point[1] !== null));
   const named = drawn.filter((line) => !line.faint && line.name);
   const points = drawn.flatMap((line) => line.points).filter((point) => point[1] !== null);
@@ -19,19 +19,13 @@ function drawLines(target, caption, lines, options) {
     return;
   }
   const xs = [...new Set(points.map((point) => point[0]))].sort((a, b) => a - b);
-  let [low, high] = [Math.min(...points.map((point) => point[1])), Math.max(...points.map((point) => point[1]))];
-  const span = high - low || Math.abs(high) || 1;
-  // A band that is much wider than the lines' range is cut, so that the lines can be read.
-  for (const [, , from, to] of points) {
-    if (from !== null && from !== undefined) low = Math.min(low, Math.max(from, low - 0.6 * span));
-    if (to !== null && to !== undefined) high = Math.max(high, Math.min(to, high + 0.6 * span));
-  }
-  if (zero || (low > 0 && low < 0.34 * high)) low = Math.min(low, 0);
-  if (high === low) [low, high] = [low - span / 2, high + span / 2];
+  const [low, high, reach] = valueAxis(drawn, base);
+  const isCut = reach !== null && (reach[0] < low || reach[1] > high);
+  const words = isCut ? `${caption}; bands reach ${figure(reach[0])} to ${figure(reach[1])}, beyond the axis` : caption;
   target.hidden = false;
   const room = named.length > 1 ? Math.min(Math.max(...named.map((line) => boldWidth(line.name))) + 10, 140, (target.clientWidth || 480) * 0.32) : 8;
   const ticks = roundTicks(low, high, 5);
-  drawChart(target, caption, (plot, svg) => {
+  drawChart(target, words, (plot, svg) => {
     const edge = xs.length > 1 ? xs[xs.length - 1] - xs[0] : 1;
     const x = (value) => plot.left + ((plot.right - plot.left) * (value - xs[0])) / edge;
     const y = (value) => plot.bottom - ((plot.bottom - plot.top) * (Math.min(Math.max(value, low), high) - low)) / (high - low);
@@ -63,6 +57,25 @@ function drawLines(target, caption, lines, options) {
       ...(named.length > 1 ? endNames(named, x, y, plot, room - 10) : []),
     ];
   }, { top: 12, right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
+}
+
+/** Bands may be so much higher than the lines, as a multiple of their span or of half of their values: as in the plots of `tokens`. */
+const MAX_BAND = 1.5;
+
+/** The ends of the value axis, and the lowest and the highest end of the drawn bands; null without bands. */
+function valueAxis(lines, base) {
+  const values = lines.flatMap((line) => line.points).map((point) => point[1]).filter((value) => value !== null);
+  const bands = lines.filter((line) => !line.faint).flatMap((line) => runsOf(line.points)).flat();
+  let [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = base === 'aroundZero' ? Infinity : MAX_BAND * Math.max(high - low, 0.5 * Math.max(Math.abs(high), Math.abs(low)));
+  const reach = bands.length === 0 ? null : [Math.min(...bands.map((point) => point[2])), Math.max(...bands.map((point) => point[3]))];
+  if (reach) [low, high] = [Math.min(low, Math.max(reach[0], low - room)), Math.max(high, Math.min(reach[1], high + room))];
+  if (base === 'zero') low = Math.min(0, ...values);
+  else if (base === 'notNegative') low = Math.max(low, 0);
+  else if (base === 'aroundZero') [low, high] = [Math.min(low, 0), Math.max(high, 0)];
+  if (base !== 'zero' && low > 0 && low < 0.34 * high) low = 0;
+  const half = (Math.abs(high) || 1) / 2;
+  return high === low ? [low - half, high + half, reach] : [low, high, reach];
 }
 
 /** Runs of points with an interval. */
@@ -127,7 +140,7 @@ function pointer(svg, plot, xs, x, words, choose) {
 }
 
 /** Lines over the steps of the chosen source: `of` gives `[value, low, high]` of a step, or null. */
-function overSteps(target, caption, series, format, zero = false) {
+function overSteps(target, caption, series, format, base = 'data') {
   const places = ofSource();
   if (places.length < 2) {
     clearChart(target);
@@ -146,7 +159,7 @@ function overSteps(target, caption, series, format, zero = false) {
     }),
   }));
   drawLines(target, caption, lines, {
-    xTitle: 'step', format, zero, heading: (at) => `step ${at}`, mark: chosenStep().step,
+    xTitle: 'step', format, base, heading: (at) => `step ${at}`, mark: chosenStep().step,
     choose: (at) => choose(places.find((place) => steps[place].step === at)),
   });
 }
@@ -166,7 +179,7 @@ function drawProfile(target) {
   const what = view.positions === 'tenths' ? 'by tenth of the response' : width === 1 ? 'by token of the response' : `by position, in bins of ${width} tokens`;
   drawLines(target, `Mean entropy ${what} (nats)${others.length > 0 ? '; faint: other steps' : ''}`, lines, {
     xTitle: view.positions === 'tenths' ? 'position in the response (%)' : 'token of the response', format: nats,
-    heading: (at) => binName(Math.round((at - unit) / width)), zero: true,
+    heading: (at) => binName(Math.round((at - unit) / width)), base: 'zero',
     choose: (at) => chooseCell(view.step, Math.round((at - unit) / width)),
   });
 }

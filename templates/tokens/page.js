@@ -111,12 +111,12 @@ function showFigures() {
   const n = view.group === null ? step.responses : slice?.responses ?? 0;
   const rowsOf = () => [
     ['mean over tokens', nats(entropy.mean[0]), plusMinus(entropy.mean[0], entropy.mean[2])],
-    ['mean over responses', nats(entropy.response_mean), 'equal weight per response'],
+    ['mean over responses', nats(entropy.response_mean), 'mean of the responses’ means'],
     ...settings.thresholds.map((value, at) => (at === 0
       ? [`tokens under ${value}`, share(entropy.below[at]), 'almost certain']
       : [`tokens over ${value}`, share(entropy.above[at]), value === settings.reference ? `20 % for ${settings.reference_of}` : 'uncertain'])),
     ['80th percentile', nats(percentile(entropy, 80)), `${settings.reference} for ${settings.reference_of}`],
-    [`share of entropy in the ${topName}`, share(entropy.top_share), 'most uncertain tokens'],
+    [`entropy held by the ${topName} of tokens`, share(entropy.top_share), 'most uncertain tokens'],
   ];
   const all = [
     ...(entropy ? rowsOf() : []),

@@ -30,6 +30,9 @@ function sorter() {
   return make('p', { class: 'control' }, make('label', { for: 'tokens-order' }, 'Order '), select);
 }
 
+/** Why a response ended, in words. */
+const finishText = (reason) => (['length', 'max_tokens'].includes(reason) ? 'stopped at the length limit' : `finish reason: ${reason}`);
+
 /** The responses in the order of the list, and the token elements of the selected one. */
 let [rows, spans] = [[], []];
 
@@ -46,7 +49,7 @@ function showResponses() {
   view.response = shown.find((response) => view.response && same(response, view.response)) ?? shown[0] ?? null;
   list.replaceChildren(...shown.map((response, i) => {
     const more = plural(response.length, 'token', 'tokens') + (response.reward === null ? '' : ` · reward ${figure(response.reward)}`) +
-      (response.finish === null ? '' : ` · ${response.finish}`);
+      (response.finish === null ? '' : ` · ${finishText(response.finish)}`);
     const option = make('div', {
       id: `tokens-response-${i}`, role: 'option', 'aria-selected': String(response === view.response),
       'aria-label': `response ${responseName(response)}, ${more}, mean ${meanText(response)} nats`,

@@ -29,6 +29,8 @@ const tokenCell = (kind) => make('span', { class: 'token uncoloured', title: `id
 /** Notes on what was left out, of `[count, one, many]`. */
 const leftOut = (notes) => notes.filter(([n]) => n > 0).map(([n, one, many]) => plural(n, one, many)).join(', ');
 
+/** What a band is, with what the intervals are over. */
+const BAND = `band: 95 % interval of the mean over ${settings.clusters}`;
 const hasEntropies = steps.some((step) => step.all.entropy);
 
 /** Quantiles and shares over steps. */
@@ -43,14 +45,14 @@ function quantilesSection() {
   return {
     id: 'quantiles', title: 'Quantiles and shares', parts: [make('div', { class: 'charts' }, first, second), holder],
     show() {
-      overSteps(first, 'Entropy of tokens over steps (nats); band: 95 % interval of the mean over responses', [
+      overSteps(first, `Entropy of tokens over steps (nats); ${BAND}`, [
         { name: 'mean', of: (step) => entropyOf(step)?.mean },
         ...[50, 80, 95].map((percent) => ({ name: `${percent} %`, of: (step) => entropyOf(step) && percentile(entropyOf(step), percent) })),
-      ], nats, true);
+      ], nats, 'notNegative');
       overSteps(second, 'Shares over steps (%)', [
         { name: topName, of: (step) => scaled(entropyOf(step)?.top_share) },
         ...thresholds.map(({ name, of }) => ({ name: `tokens ${name}`, of: (step) => scaled(of(step)) })),
-      ], (value) => `${value.toFixed(1)} %`, true);
+      ], (value) => `${value.toFixed(1)} %`, 'zero');
       const heads = ['tokens', 'mean', '±', ...settings.percents.map((percent) => `${percent} %`), ...thresholds.map(({ name }) => name), `entropy in ${topName}`];
       showSteps(holder, 'Quantiles of token entropies', heads, (step) => {
         const entropy = entropyOf(step);
@@ -73,8 +75,8 @@ function groupSection(grouping) {
   return {
     id: grouping.key, title: `By ${grouping.title}`, parts: [note, chart, body],
     show() {
-      overSteps(chart, `Mean entropy by ${grouping.title} (nats); band: 95 % interval`,
-        grouping.groups.map((name, i) => ({ name, of: (step) => step.groups[first + i]?.entropy?.mean })), nats);
+      overSteps(chart, `Mean entropy by ${grouping.title} (nats); ${BAND}`,
+        grouping.groups.map((name, i) => ({ name, of: (step) => step.groups[first + i]?.entropy?.mean })), nats, 'notNegative');
       const found = chosenStep().by[grouping.key];
       if (!found) {
         body.replaceChildren(make('p', { class: 'muted' }, `${stepName(chosenStep())} has no groups.`));
@@ -121,27 +123,39 @@ function repeatsNote(what) {
   return ` ${names[0].toUpperCase()}${names.slice(1)} ${repeats.length === 1 ? 'scores' : 'score'} the same responses as ${firsts.length > 3 ? 'earlier steps' : firsts.join(', ')}: ${what}.`;
 }
 
+/**
+ * The places of the shares of tokens with the largest covariance, without those that have as many tokens as the next larger one
+ * at each step: of few tokens, the top 0.02 % and 0.2 % are the same one.
+ */
+function differentTops(n) {
+  const tops = steps.filter((step) => step.covariance).map((step) => step.covariance.top);
+  return Array.from({ length: n }, (_, at) => at).filter((at) => at === n - 1 || tops.some((top) => top[at].tokens !== top[at + 1].tokens));
+}
+
 function covarianceSection() {
   if (!steps.some((step) => step.covariance)) return null;
   const [chart, second, holder, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div'), make('div')];
   const formula = steps.find((step) => step.covariance?.formula)?.covariance.formula;
   const percent = (value) => `${Number((value * 100).toPrecision(3))} %`;
+  const shares = steps.find((step) => step.covariance).covariance.top.map((top) => top.share);
+  const tops = differentTops(shares.length);
+  const same = shares.filter((_, at) => !tops.includes(at)).map(percent);
   return {
     id: 'covariance', title: 'Covariance of log-prob and advantage', parts: [
       make('p', { class: 'muted' }, 'To first order, a policy-gradient step lowers the entropy where the mean is above 0. Advantages: ' +
         `${formula ?? 'those of the dump'}. A prediction is unclear if 0 is inside the 95 % interval of the mean. All responses of a step are used.` +
-        repeatsNote('the prediction is meant for the step whose weights sampled them')),
+        repeatsNote('the prediction is meant for the step whose weights sampled them') +
+        (same.length > 0 ? ` The top ${same.join(' and ')} has the same tokens as the next larger share, since there are few tokens: it is left out.` : '')),
       make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
-      const shares = steps.find((step) => step.covariance).covariance.top.map((top) => top.share);
-      overSteps(chart, 'Mean covariance over steps (above 0: entropy is predicted to fall); band: 95 % interval',
-        [{ name: 'mean', of: ({ covariance }) => covariance && [covariance.mean, covariance.low, covariance.high] }], figure);
-      overSteps(second, 'Mean of the tokens with the largest covariances', shares.map((part, at) =>
-        ({ name: `top ${percent(part)}`, of: (step) => step.covariance?.top[at].mean })), figure, true);
+      overSteps(chart, `Mean covariance over steps (above 0: entropy is predicted to fall); ${BAND}`,
+        [{ name: 'mean', of: ({ covariance }) => covariance && [covariance.mean, covariance.low, covariance.high] }], figure, 'aroundZero');
+      overSteps(second, 'Mean of the tokens with the largest covariances', tops.map((at) =>
+        ({ name: `top ${percent(shares[at])}`, of: (step) => step.covariance?.top[at].mean })), figure, 'aroundZero');
       const found = chosenStep().covariance;
-      showSteps(holder, 'Covariance by step', ['mean', '±', 'prediction', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
+      showSteps(holder, 'Covariance by step', ['mean', '±', 'prediction', ...tops.map((at) => `mean of ${percent(shares[at])}`), ...tops.map((at) => `share of ${percent(shares[at])}`), 'tokens'],
         ({ covariance }) => covariance && [figure(covariance.mean), plusMinus(covariance.mean, covariance.high), covariance.prediction,
-          ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]);
+          ...tops.map((at) => figure(covariance.top[at].mean)), ...tops.map((at) => share(covariance.top[at].of_positive)), count(covariance.tokens)]);
       const out = chosenStep().left_out.covariance;
       body.replaceChildren(
         ...leftOutLine([
@@ -180,9 +194,9 @@ function mismatchSection() {
         repeatsNote('only at the step that sampled them is the difference a mismatch of sampler and trainer')),
       make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
-      overSteps(chart, 'KL of sampler and scored policy over steps (nats per token)', ['k1', 'k3'].map((name) => ({ name, of: (step) => step.mismatch?.[name] })), figure, true);
+      overSteps(chart, 'KL of sampler and scored policy over steps (nats per token)', ['k1', 'k3'].map((name) => ({ name, of: (step) => step.mismatch?.[name] })), figure, 'aroundZero');
       overSteps(second, 'Effective sample size over steps (share)', [
-        { name: 'tokens', of: (step) => step.mismatch?.ess_tokens }, { name: 'responses', of: (step) => step.mismatch?.ess_responses }], figure);
+        { name: 'tokens', of: (step) => step.mismatch?.ess_tokens }, { name: 'responses', of: (step) => step.mismatch?.ess_responses }], figure, 'zero');
       const found = chosenStep().mismatch;
       const out = chosenStep().left_out.mismatch;
       showSteps(holder, 'Mismatch by step', ['mean d', 'mean |d|', 'k1', 'k3', 'perplexity ratio', 'ESS of tokens', 'ESS of responses', 'tokens'], ({ mismatch }) => mismatch &&
@@ -216,7 +230,7 @@ function columnsSection() {
     id: 'columns', title: names.some((name) => name.startsWith('kl')) ? 'KL to the reference, and other columns' : 'Other columns',
     parts: [make('div', { class: 'charts' }, ...charts), holder],
     show() {
-      names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; band: 95 % interval`,
+      names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; ${BAND}`,
         [{ name, of: (step) => columnOf(step, name)?.slice(2) }], figure));
       showSteps(holder, 'Other columns', names.flatMap((name) => [name, '±']), (step) =>
         names.some((name) => columnOf(step, name)) && names.flatMap((name) => {
@@ -240,9 +254,9 @@ function diversitySection() {
     id: 'diversity', title: 'Diversity of the responses to a prompt', parts: [
       make('p', { class: 'muted' }, 'Means over prompts with at least two responses. All responses of a step are used.' + repeatsNote('they are shown once')), make('div', { class: 'charts' }, chart, second), holder],
     show() {
-      if (ks.length > 0) overSteps(chart, 'pass@k over steps', ks.map((k) => ({ name: `pass@${k}`, of: (step) => passOf(step, k) })), figure, true);
-      else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => found(step)?.answers?.entropy }], figure, true);
-      overSteps(second, 'Distinct n-grams of tokens over steps (%)', [1, 2, 3].map((n) => ({ name: `${n}-grams`, of: (step) => scaled(gramsOf(step, n)) })), (value) => `${value.toFixed(1)} %`, true);
+      if (ks.length > 0) overSteps(chart, 'pass@k over steps', ks.map((k) => ({ name: `pass@${k}`, of: (step) => passOf(step, k) })), figure, 'zero');
+      else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => found(step)?.answers?.entropy }], figure, 'zero');
+      overSteps(second, 'Distinct n-grams of tokens over steps (%)', [1, 2, 3].map((n) => ({ name: `${n}-grams`, of: (step) => scaled(gramsOf(step, n)) })), (value) => `${value.toFixed(1)} %`, 'zero');
       const heads = [...ks.map((k) => `pass@${k}`), ...(ks.length > 0 ? ['r with entropy'] : []), ...(hasAnswers ? ['answers', 'their entropy'] : []), '1-grams', '2-grams', '3-grams', 'prompts', 'left out'];
       showSteps(holder, 'Diversity by step', heads, (step) => {
         const numbers = found(step);

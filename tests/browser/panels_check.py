@@ -89,7 +89,7 @@ def check_cursor(driver):
     assert tip(driver)[1]["solver_s1"] == repr(logged("solver_s1", "length")[62]), "a click fixes the values of a panel"
     ActionChains(driver).send_keys(Keys.ESCAPE).move_to_element(find(driver, "h1")).perform()
     settle(driver)
-    assert find(driver, ".values-at").text == "at the last step of each run"
+    assert find(driver, ".values-at").text == "last value"
     # The panels have one x axis: their plot areas begin and end at the same places.
     sides = driver.execute_script("return [...document.querySelectorAll('.u-over')].map((over) => { const { left, right } = over.getBoundingClientRect(); return [left, right]; })")
     assert all(side == sides[0] for side in sides), sides

@@ -480,6 +480,7 @@ def check_fold(driver):
 
 def check_long(driver):
     """Forty long names: each ends with what tells it from the others, in the list too."""
+    check_folded_bars(driver)
     check_fold(driver)
     check_search(driver)
     ends = driver.execute_script("""
@@ -654,6 +655,49 @@ def check_models(driver, logs, page):
     assert range_of(driver) == [1, 120], "the page is as it was before printing"
 
 
+def check_collapses(driver):
+    """A text of an event is within 30 px of its circle, nearer than any other circle; a thin line joins them unless they touch."""
+    with tempfile.TemporaryDirectory() as folder:
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+        root = ElementTree.fromstring(downloaded(driver, Path(folder), "SVG")[1])
+    space = "{http://www.w3.org/2000/svg}"
+    circles, leaders = {}, set()
+    for path in root.iter(f"{space}path"):
+        circle = re.fullmatch(r"M([\d.]+) ([\d.]+)a4\.5 4\.5 .*", path.get("d"))
+        if circle and path.get("stroke"):
+            circles[float(circle[1]) + 4.5, float(circle[2])] = path.get("stroke")
+        leader = re.fullmatch(r"M([\d.]+) ([\d.]+)L[\d.]+ [\d.]+", path.get("d"))
+        if leader and path.get("stroke-width") == "1":
+            leaders.add((float(leader[1]), float(leader[2])))
+    assert len(circles) == 12, circles
+    texts = [text for text in root.iter(f"{space}text") if "collapsed at" in "".join(text.itertext()) and text.get("fill") != "none"]
+    assert texts, "no text has room"
+    for text in texts:
+        width = driver.execute_script("""
+            const context = document.createElement('canvas').getContext('2d');
+            context.font = `${arguments[1]}px ${arguments[2]}`;
+            return context.measureText(arguments[0]).width;""", "".join(text.itertext()), text.get("font-size"), text.get("font-family"))
+        left, baseline = float(text.get("x")), float(text.get("y"))
+        far = lambda at: math.hypot(max(left - at[0], 0, at[0] - left - width), max(baseline - 12 - at[1], 0, at[1] - baseline - 4))
+        nearest = min(circles, key=far)
+        assert far(nearest) <= 30 and circles[nearest] == text.get("fill"), ("".join(text.itertext()), far(nearest))
+        joined = any(math.hypot(at[0] - nearest[0], at[1] - nearest[1]) < 0.1 for at in leaders)
+        assert joined or far(nearest) < 20, ("".join(text.itertext()), far(nearest), leaders)
+
+
+def check_folded_bars(driver):
+    """The bars of many runs are folded where each takes three lines, and printed open."""
+    folded = lambda: not driver.execute_script("return document.querySelector('#bars details').open")
+    assert not folded()
+    at_size(driver, 390, 800)
+    fresh(driver, driver.current_url)
+    assert folded() and driver.execute_script("return document.getElementById('bars').offsetHeight") < 200
+    driver.execute_cdp_cmd("Page.printToPDF", {})
+    assert not folded(), "the bars are not on paper"
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    fresh(driver, driver.current_url)
+
+
 def check_many(driver, tmp):
     """A reduced curve says so, and its buckets match the log."""
     assert "210,000 points are too many" in find(driver, "#chart-words").text
@@ -710,6 +754,7 @@ def main():
         "many": lambda driver: check_many(driver, tmp),
         "clock": lambda driver: check_clock(driver, tmp),
         "hostile": check_hostile,
+        "collapses": check_collapses,
         "long": check_long,
         "tokens": lambda driver: (tokens_check.check(driver), check_width(driver)),
     }

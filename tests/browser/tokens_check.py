@@ -45,6 +45,8 @@ def check(driver):
     check_contents(driver, data)
     check_histogram(driver, data)
     check_heat_map(driver, data)
+    check_bands(driver, data)
+    check_finish(driver, data)
     check_keyboard(driver)
     check_steps(driver, data)
     check_groups(driver, data)
@@ -153,6 +155,54 @@ def check_heat_map(driver, data):
     assert drawn == sum(bool(numbers[0]) for step in steps if step["source"] == source for numbers in step["all"]["tenths"])
     driver.execute_script("document.querySelector('#tokens [name=tokens-positions][value=positions]').click()")
     choose_last(driver, data)
+
+
+def check_bands(driver, data):
+    """Bands say what the intervals are over, and are at their values; a band beyond the axis is said to be."""
+    clusters = data["settings"]["clusters"]
+    charts = driver.execute_script("""
+        return [...document.querySelectorAll('#tokens figure')].filter(figure => !figure.hidden).map(figure => {
+            const ticks = [...figure.querySelectorAll('svg > text[text-anchor=end]')].map(t => [t.textContent, Number(t.getAttribute('y')) - 4]);
+            const bands = [...figure.querySelectorAll('.band')].map(band => [...band.getAttribute('d').matchAll(/ ([-0-9.e]+)/g)].map(found => Number(found[1])));
+            return [figure.querySelector('figcaption').textContent, ticks, bands];
+        });""")
+    for caption, _, _ in charts:
+        if "band:" in caption:
+            assert f"band: 95 % interval of the mean over {clusters}" in caption, caption
+    source = data["steps"][-1]["source"]
+    found = [step["covariance"] for step in data["steps"] if step["source"] == source and step["covariance"]]
+    if len(found) > 1 and all(one["low"] is not None for one in found):
+        [(caption, ticks, bands)] = [chart for chart in charts if chart[0].startswith("Mean covariance over steps")]
+        values = [(float(words.replace("−", "-").removesuffix("k")) * (1000 if words.endswith("k") else 1), y) for words, y in ticks]
+        (low, at_low), (high, at_high) = values[0], values[-1]
+        drawn = [low + (y - at_low) * (high - low) / (at_high - at_low) for y in bands[0]]
+        expected = [one["high"] for one in found] + [one["low"] for one in reversed(found)]
+        size = max(abs(value) for value in expected)
+        assert len(drawn) == len(expected) and all(abs(a - b) <= 1e-6 * size for a, b in zip(drawn, expected)), (caption, drawn, expected)
+    for grouping in data["groupings"]:
+        chart = [chart for chart in charts if chart[0].startswith(f"Mean entropy by {grouping['title']} (nats)")]
+        if not chart:
+            continue
+        rows = [[step["groups"][place]["entropy"] and step["groups"][place]["entropy"]["mean"] if step["groups"][place] else None for step in data["steps"] if step["source"] == source]
+                for place, (other, _) in enumerate((g, name) for g in data["groupings"] for name in g["groups"]) if other is grouping]
+        # Entropies are not negative, and the axis is not.
+        below = [mean[1] for row in rows for mean, after in zip(row, row[1:]) if mean and after and None not in mean + after and mean[1] < 0]
+        assert not below or "beyond the axis" in chart[0][0], (chart[0][0], below)
+    if any(step["covariance"] for step in data["steps"]):
+        tops = [step["covariance"]["top"] for step in data["steps"] if step["covariance"]]
+        kept = [i for i in range(len(tops[0])) if i + 1 == len(tops[0]) or any(top[i]["tokens"] != top[i + 1]["tokens"] for top in tops)]
+        heads = [head.get_attribute("textContent") for head in all_of(driver, "[aria-label='Covariance by step'] thead th")]
+        shown = [head for head in heads if head.startswith("mean of ")]
+        assert shown == [f"mean of {tops[0][i]['share'] * 100:.3g} %" for i in kept], (shown, kept)
+        said = driver.execute_script("return document.querySelector('#tokens').textContent.includes('has the same tokens as the next larger share')")
+        assert said == (len(kept) < len(tops[0])), "a share that is left out is not named"
+
+
+def check_finish(driver, data):
+    """A response that the length limit ended says so."""
+    for row, response in zip(all_of(driver, ".responses [role=option]"), of_step(data, len(data["steps"]) - 1)):
+        said = "stopped at the length limit" in row.get_attribute("textContent")
+        assert said == (response["finish"] in ("length", "max_tokens")), (response["finish"], row.text)
 
 
 def choose_last(driver, data):

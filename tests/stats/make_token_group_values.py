@@ -119,9 +119,9 @@ def difficulty(mine):
     name = {}
     for text, members in by_prompt(mine).items():
         rate = np.mean([row["reward"] > 0 for row in members])
-        edges = [(0, "0"), (0.25, "0–25 %"), (0.5, "25–50 %"), (0.75, "50–75 %"), (0.99, "75–100 %"), (1, "100 %")]
+        edges = [(0, "0 %"), (0.25, "0–25 %"), (0.5, "25–50 %"), (0.75, "50–75 %"), (0.99, "75–100 %"), (1, "100 %")]
         name[text] = next(label for edge, label in edges if rate <= edge)
-    order = ["0", "0–25 %", "25–50 %", "50–75 %", "75–100 %", "100 %"]
+    order = ["0 %", "0–25 %", "25–50 %", "50–75 %", "75–100 %", "100 %"]
     return groups(mine, lambda row: name[prompt(row)], order)
 
 

@@ -1,7 +1,7 @@
 //! Bins of prompts by their pass rate: the share of right responses.
 
 /// The names of the bins.
-pub const BINS: [&str; 6] = ["0", "0–25 %", "25–50 %", "50–75 %", "75–100 %", "100 %"];
+pub const BINS: [&str; 6] = ["0 %", "0–25 %", "25–50 %", "50–75 %", "75–100 %", "100 %"];
 
 /// The bin of a prompt with `right` of `responses` right. Prompts that are always or never solved have bins of their own;
 /// the others include their upper end: 1 of 4 is in the bin up to 25 %.
