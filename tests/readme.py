@@ -25,6 +25,7 @@ FIXTURES = ROOT / "tests/fixtures"
 DOCUMENTS = ("README.md", "README.zh-CN.md")
 
 NOT_RUN = {
+    "pip install entropy-viz": "takes the wheel of a release from PyPI; make dist installs the wheel",
     "pip install .": "builds the program; make dist installs the wheel",
     "cargo install --path .": "builds the program",
 }
@@ -66,6 +67,7 @@ WORLD = {
     "trainer_state.json": "trainer_state/qwen3-tiny_questioner_s1/trainer_state.json",
     "tokens.jsonl": "token_groups/run.jsonl",
     "train.jsonl.in": "verl/qwen3-tiny_solver_s1.jsonl",
+    "tests/fixtures/models": "models",
 }
 
 # Other files for the names in single commands: those whose command contains the key.

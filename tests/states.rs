@@ -154,7 +154,7 @@ fn watch_exits_when_a_limit_is_crossed() {
     let crossed = watch(&["--min-entropy", "0.3"]);
     assert_eq!(crossed.status.code(), Some(1));
     assert!(
-        stderr(&crossed).contains("a: min-entropy: 0.2000 nats at step 1 are below 0.3"),
+        stderr(&crossed).contains("a: min-entropy: 0.2000 nats at step 1, below the limit 0.3"),
         "{}",
         stderr(&crossed)
     );

@@ -44,11 +44,13 @@ def plot(paths: Paths, output: str | os.PathLike[str] | None = None, **options: 
     """Draws the entropy curves of runs: `plot("models", smooth="ema:0.9", log_y=True)`.
 
     `paths` as for `read`. With `output`, the chart is also written there. `options` are flags of `entropy-viz plot`:
-    `title`, `smooth`, `group`, `band`, `x`, `theme`, `size="11x5.6"`, … Raises `EntropyVizError`.
+    `title`, `smooth`, `with_="reward"`, `group`, `band`, `x`, `theme`, `size="11x5.6"`, … Raises `EntropyVizError`.
     """
-    command = ["plot", *flags(options), "--", *inputs(paths)]
+    words = flags(options)
+    command = ["plot", *words, "--", *inputs(paths)]
     flag_count = command.index("--")
-    theme = [] if options.get("theme") or options.get("style") else ["--theme=transparent"]
+    has_look = any(word.startswith(("--theme=", "--style=")) for word in words)
+    theme = [] if has_look else ["--theme=transparent"]
     svg, _ = run([*command[:flag_count], *theme, "--output=-", "--output-format=svg", *command[flag_count:]])
     picture = Picture(svg.decode("utf-8"), command)
     if output is not None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 NAME = "entropy-viz.exe" if os.name == "nt" else "entropy-viz"
 WARNING = "entropy-viz: warning: "
+# Options that are given once, with commas between the parts of their value.
+COMMA_LISTS = frozenset({"columns", "group_by", "label_from", "size"})
 
 
 class EntropyVizError(RuntimeError):
@@ -84,15 +86,20 @@ def run(arguments: Sequence[str], allowed: Sequence[int] = (0,)) -> tuple[bytes,
 def flags(options: dict[str, object]) -> list[str]:
     """Keyword arguments as flags: `log_y=True` is `--log-y`, `metric=["a", "b"]` is `--metric a --metric b`.
 
-    `None` and `False` add nothing.
+    A list for one of `COMMA_LISTS` is one value: `columns=["lr", "seed"]` is `--columns lr,seed`. A `_` at the end of a
+    name is dropped: `with_="reward"`, because `with` is a word of Python. `None` and `False` add nothing.
     """
     words: list[str] = []
     for name, value in options.items():
+        name = name.removesuffix("_")
         flag = "--" + name.replace("_", "-")
         if value is None or value is False:
             continue
         if value is True:
             words.append(flag)
+        elif isinstance(value, (list, tuple)) and name in COMMA_LISTS:
+            if value:
+                words.append(f"{flag}={','.join(str(each) for each in value)}")
         elif isinstance(value, (list, tuple)):
             for each in value:
                 words.append(f"{flag}={each}")

@@ -104,13 +104,15 @@ class Recorder:
         """Records the entropy of a step, in nats. NaN and infinities are recorded as such; they are gaps of the curve."""
         if not self._is_on_rank():
             return
+        number = self._step(step)
+        if number is None:
+            return
         try:
             value = float(entropy)
-            line = f"{_number(step)} {value!r}\n".encode("ascii")
         except Exception as error:  # what float() of a tensor may raise is not known
             self._complain(step, f"{_text(entropy)} is not a number ({_text(error)})")
             return
-        self._send(line)
+        self._send(f"{number!r} {value!r}\n".encode("ascii"))
 
     def row(self, step: int | float, values: Mapping[str, Any]) -> bool:
         """Records a row of metrics, of which the program takes the entropy.
@@ -131,8 +133,11 @@ class Recorder:
                 named, wanted = ", ".join(sorted(keys)), ", ".join(sorted(self._keys))
                 self._complain(step, f"it has {named}, but the run is recorded by {wanted}; metric= chooses the key")
                 return False
+            number = self._step(step)
+            if number is None:
+                return False
             row = {key: float(values[key]) for key in sorted(self._keys)}
-            line = json.dumps({"step": _json_number(step), **row}).encode("utf-8") + b"\n"
+            line = json.dumps({"step": number, **row}).encode("utf-8") + b"\n"
         except Exception as error:
             self._complain(step, f"its metrics are not numbers ({_text(error)})")
             return False
@@ -195,6 +200,21 @@ class Recorder:
         say(f"recording to {path}")
         return RecorderPipe(command, self._lock)
 
+    def _step(self, step: int | float) -> int | float | None:
+        """The step as a finite number; `None`, with a complaint, if it is none."""
+        try:
+            try:
+                return step.__index__()  # type: ignore[union-attr]
+            except AttributeError:
+                value = float(step)
+        except Exception as error:  # what float() of a tensor may raise is not known
+            self._complain(step, f"the step is not a number ({_text(error)})")
+            return None
+        if not math.isfinite(value):
+            self._complain(step, "the step is not a finite number")
+            return None
+        return value
+
     def _complain(self, step: object, why: str) -> None:
         """Counts a row that cannot be recorded, and reports the first one."""
         with self._lock:
@@ -223,21 +243,6 @@ def _text(value: object) -> str:
     except Exception:
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _number(step: int | float) -> str:
-    value = _json_number(step)
-    return str(value) if isinstance(value, int) else repr(value)
-
-
-def _json_number(step: int | float) -> int | float:
-    try:
-        return step.__index__()  # type: ignore[union-attr]
-    except AttributeError:
-        value = float(step)
-        if not math.isfinite(value):
-            raise ValueError(f"the step is {value}") from None
-        return value
 
 
 def _literal(key: str) -> str:

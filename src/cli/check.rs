@@ -51,7 +51,7 @@ pub(super) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(super) struct RuleArgs {
-    /// Rules to check [default: collapse, explode, and those with a limit or a baseline].
+    /// Rules to check [default: collapse, explode, and the rules whose limit or baseline you give].
     ///
     /// `--rules bounds` checks only the limits given.
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
@@ -61,7 +61,7 @@ pub(super) struct RuleArgs {
     /// Baseline stats.json: fail if a run got worse.
     ///
     /// Fails if a run with the same label collapsed or exploded and its baseline did not, or if its mean is lower by
-    /// more than --tolerance. Make the file with `stats --json` or `auto --artifacts`.
+    /// more than --tolerance; add --rules baseline to check only this. Make the file with `stats --json` or `auto --artifacts`.
     #[arg(long, value_name = "FILE")]
     no_worse_than: Option<PathBuf>,
     /// Largest allowed drop of the mean below that of the baseline.

@@ -20,8 +20,7 @@ pub(super) struct InputArgs {
     inputs: Vec<OsString>,
     /// One name per input, in the same order: --labels A B.
     ///
-    /// With several --metric of one log: one name per series, in the order of --metric; those of
-    /// a glob in the order of their keys.
+    /// With several --metric, give one name per metric.
     #[arg(long, num_args = 1.., value_name = "LABEL")]
     labels: Vec<String>,
     /// The inputs, as the flag of the original Python script.

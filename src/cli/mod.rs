@@ -73,7 +73,7 @@ enum Command {
     Auto(Box<auto::AutoArgs>),
     /// Draw entropy curves, one line per run.
     Plot(Box<plot::PlotArgs>),
-    /// Compare runs in numbers: a bar chart of mean, max and min, and a table, JSON or CSV.
+    /// Compare runs in numbers: a chart of mean, max and min with a row per run, and a table, JSON or CSV.
     Stats(Box<stats::StatsArgs>),
     /// Compute the entropy of one checkpoint, or of all checkpoints of a run, with libtorch.
     Compute(Box<ComputeArgs>),

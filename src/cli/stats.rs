@@ -1,4 +1,4 @@
-//! `entropy-viz stats`: statistics of runs as a bar chart and a table, JSON or CSV.
+//! `entropy-viz stats`: statistics of runs as a chart and a table, JSON or CSV.
 
 use std::path::PathBuf;
 

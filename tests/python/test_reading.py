@@ -50,6 +50,20 @@ class Read(unittest.TestCase):
         self.assertEqual(sorted(set(by_flag["run"])), ["A", "B"])
         self.assertEqual(set(entropy_viz.read(RUN, metric="entropy", frame="lists")["metric"]), {"entropy"})
 
+    def test_list_is_one_value_where_the_flag_takes_commas(self) -> None:
+        log = FIXTURES / "wandb/rzero_0.31.0"
+        (run,) = entropy_viz.stats(log, columns=["lr", "data.seed"]).runs
+        self.assertEqual(run["config"], {"lr": 0.0001, "data.seed": 1})
+        (label,) = set(entropy_viz.read(log, label_from=["config.lr", "config.data.seed"], frame="lists")["run"])
+        self.assertEqual(label, "lr=0.0001, seed=1")
+        sizes = [re.findall(r"<svg [^>]*", entropy_viz.plot(log, size=size).svg)[0] for size in ((5, 4), "5x4")]
+        self.assertEqual(sizes[0], sizes[1])
+
+    def test_underscore_at_the_end_of_a_name_is_no_part_of_the_flag(self) -> None:
+        log = FIXTURES / "trainer_state/qwen3-tiny_questioner_s1"
+        self.assertIn("reward", entropy_viz.plot(log, with_="reward").svg)
+        self.assertEqual(entropy_viz.plot(log, theme_="light").svg, entropy_viz.plot(log, theme="light").svg)
+
     def test_data_frames_of_installed_libraries(self) -> None:
         rows = rows_of(RUN)
         for name in ("pandas", "polars"):

@@ -6,6 +6,7 @@ Needs the program in `$ENTROPY_VIZ_PROGRAM`, and the standard library alone.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -19,6 +20,7 @@ import textwrap
 import time
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import entropy_viz
@@ -157,6 +159,21 @@ class TrainingGoesOn(Case):
         self.assertEqual(self.rows(), [[1, 2.0], [6, 1.0]])
         self.assertIn("step 2 is not recorded: 'abc' is not a number", said)
         self.assertIn("5 rows were not recorded", said)
+
+    def test_steps_that_are_no_numbers_are_named_as_such(self) -> None:
+        def act(step: Any, as_row: bool) -> None:
+            with entropy_viz.Recorder("a", models=self.models) as record:
+                if as_row:
+                    record.row(step, {"entropy": 0.4})
+                else:
+                    record(step, 0.4)
+
+        for step, why in (("x", "the step is not a number"), (math.nan, "the step is not a finite number")):
+            for as_row in (False, True):
+                with self.subTest(step=step, as_row=as_row):
+                    said = self.said(functools.partial(act, step, as_row))
+                    self.assertIn(f"a: step {step!r} is not recorded: {why}", said)
+                    self.assertNotIn("0.4", said)
 
     def test_missing_program_is_reported_once(self) -> None:
         old = os.environ["ENTROPY_VIZ_PROGRAM"]

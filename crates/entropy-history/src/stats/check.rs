@@ -226,7 +226,7 @@ fn min_entropy(run: &Run, stats: &RunStats, (bound, steps): (f64, usize)) -> Ver
             let Point { step, entropy } = points[i + 1 - steps];
             let nats = fixed_beyond(entropy, bound, 4);
             let message = match steps {
-                1 => format!("{nats} nats at step {step} are below {bound}"),
+                1 => format!("{nats} nats at step {step}, below the limit {bound}"),
                 _ => format!(
                     "below {bound} nats for {steps} logged steps in a row, from step {step} on ({nats} there)"
                 ),
@@ -251,7 +251,7 @@ fn max_entropy(run: &Run, stats: &RunStats, bound: f64) -> Verdict {
         return verdict(Rule::MaxEntropy, Outcome::Passed, message);
     };
     let nats = fixed_beyond(entropy, bound, 4);
-    let message = format!("{nats} nats at step {step} are above {bound}");
+    let message = format!("{nats} nats at step {step}, above the limit {bound}");
     violated(Rule::MaxEntropy, step, entropy, bound, message)
 }
 
