@@ -138,6 +138,23 @@ fn entropy_of_the_policy_is_recorded_and_no_other() {
         fs::read_to_string(tmp.path().join("models/q v1/entropy_history_q v1.json")).unwrap();
     assert!(text.contains("1.2") && !text.contains('9'), "{text}");
 
+    for key in [
+        "eval_entropy",
+        "val/entropy",
+        "val_entropy",
+        "val-core/entropy",
+        "validation/entropy",
+        "evaluation/entropy",
+        "dev/entropy",
+        "test/entropy",
+    ] {
+        let tmp = tempfile::tempdir().unwrap();
+        let output = record(tmp.path(), &format!("{{\"step\": 1, \"{key}\": 9.0}}\n"));
+        assert_eq!(output.status.code(), Some(2), "{key}");
+        assert!(stderr(&output).contains("nothing was recorded"), "{}", stderr(&output));
+        assert_eq!(files(tmp.path()), [""; 0], "{key}");
+    }
+
     // A key that is better known, as in the logs that are read: what was taken before is of another series.
     let unknown = |step: u32| format!("{{\"step\": {step}, \"teacher/entropy_x\": 9.0}}\n");
     let tmp = tempfile::tempdir().unwrap();
