@@ -101,7 +101,7 @@ class Recorder:
         _recorders.add(self)
 
     def __call__(self, step: int | float, entropy: Any) -> None:
-        """Records the entropy of a step, in nats. NaN and infinities are recorded as such; they are gaps of the curve."""
+        """Records the entropy of a step, in nats. NaN and infinities are recorded as null; they are gaps of the curve."""
         if not self._is_on_rank():
             return
         try:

@@ -68,7 +68,7 @@ class Recording(Case):
             for step, value in enumerate(values):
                 record(step, value)
         for (step, got), (wanted_step, wanted) in zip(self.rows(), enumerate(values)):
-            self.assertEqual((step, repr(float(got))), (wanted_step, repr(float(wanted))))
+            self.assertEqual((step, repr(got)), (wanted_step, repr(float(wanted) if math.isfinite(wanted) else None)))
 
     def test_second_recording_continues_the_first_and_replaces_repeated_steps(self) -> None:
         with entropy_viz.Recorder("solver", models=self.models) as record:
