@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{files, fixture, program, stderr, stdout};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn record(tmp: &Path, input: &str) -> std::process::Output {
     let mut command = program(tmp);
@@ -138,6 +138,23 @@ fn entropy_of_the_policy_is_recorded_and_no_other() {
         fs::read_to_string(tmp.path().join("models/q v1/entropy_history_q v1.json")).unwrap();
     assert!(text.contains("1.2") && !text.contains('9'), "{text}");
 
+    for key in [
+        "eval_entropy",
+        "val/entropy",
+        "val_entropy",
+        "val-core/entropy",
+        "validation/entropy",
+        "evaluation/entropy",
+        "dev/entropy",
+        "test/entropy",
+    ] {
+        let tmp = tempfile::tempdir().unwrap();
+        let output = record(tmp.path(), &format!("{{\"step\": 1, \"{key}\": 9.0}}\n"));
+        assert_eq!(output.status.code(), Some(2), "{key}");
+        assert!(stderr(&output).contains("nothing was recorded"), "{}", stderr(&output));
+        assert_eq!(files(tmp.path()), [""; 0], "{key}");
+    }
+
     // A key that is better known, as in the logs that are read: what was taken before is of another series.
     let unknown = |step: u32| format!("{{\"step\": {step}, \"teacher/entropy_x\": 9.0}}\n");
     let tmp = tempfile::tempdir().unwrap();
@@ -153,6 +170,22 @@ fn entropy_of_the_policy_is_recorded_and_no_other() {
         fs::read_to_string(tmp.path().join("models/q v1/entropy_history_q v1.json")).unwrap();
     assert_eq!(steps(tmp.path(), "q v1"), [1, 2, 4], "steps of the earlier recording stay");
     assert!(text.contains("1.2") && !text.contains('9'), "{text}");
+}
+
+/// The file is JSON for every reader: Python's `json.loads` takes NaN, others do not.
+#[test]
+fn entropies_that_are_not_finite_are_written_as_null_and_stay_gaps() {
+    let tmp = tempfile::tempdir().unwrap();
+    record(tmp.path(), "1 0.5\n2 nan\n4 inf\n");
+    let output = record(tmp.path(), "{\"step\": 5, \"entropy\": -Infinity}\n6 0.25\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let path = tmp.path().join("models/q v1/entropy_history_q v1.json");
+    let rows: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap(); // refuses NaN
+    let expected = [(1, Some(0.5)), (2, None), (4, None), (5, None), (6, Some(0.25))];
+    let expected = expected.map(|(step, entropy)| json!({"step": step, "entropy": entropy}));
+    assert_eq!(rows, json!(expected));
+    let read = program(tmp.path()).arg("stats").arg(&path).output().unwrap();
+    assert!(stderr(&read).contains("3 values are not finite"), "{}", stderr(&read));
 }
 
 #[test]

@@ -22,7 +22,7 @@ from typing import Any
 from ._pipe import RecorderLost, RecorderPipe
 
 # Metrics of evaluations, which are not of the policy in training, and coefficients of entropy losses.
-NOT_TRAINING = re.compile(r"(eval|val|valid|validation|test)([-_/.]|$)|.*coef", re.IGNORECASE)
+NOT_TRAINING = re.compile(r"(eval|evaluation|val|valid|validation|dev|test|testing)([-_/.]|$)|.*coef", re.IGNORECASE)
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _by_run: dict[tuple[str, str | None], Recorder] = {}
@@ -101,7 +101,7 @@ class Recorder:
         _recorders.add(self)
 
     def __call__(self, step: int | float, entropy: Any) -> None:
-        """Records the entropy of a step, in nats. NaN and infinities are recorded as such; they are gaps of the curve."""
+        """Records the entropy of a step, in nats. NaN and infinities are recorded as null; they are gaps of the curve."""
         if not self._is_on_rank():
             return
         number = self._step(step)

@@ -70,7 +70,7 @@ class Recording(Case):
             for step, value in enumerate(values):
                 record(step, value)
         for (step, got), (wanted_step, wanted) in zip(self.rows(), enumerate(values)):
-            self.assertEqual((step, repr(float(got))), (wanted_step, repr(float(wanted))))
+            self.assertEqual((step, repr(got)), (wanted_step, repr(float(wanted) if math.isfinite(wanted) else None)))
 
     def test_second_recording_continues_the_first_and_replaces_repeated_steps(self) -> None:
         with entropy_viz.Recorder("solver", models=self.models) as record:
@@ -114,7 +114,7 @@ class Recording(Case):
         record = entropy_viz.Recorder("solver", models=self.models)
         said = io.StringIO()
         with contextlib.redirect_stderr(said):
-            record.row(0, {"eval_entropy": 9.0, "val/entropy": 9.0, "actor/entropy_coeff": 0.1, "loss": 1.0})
+            record.row(0, {"eval_entropy": 9.0, "val/entropy": 9.0, "evaluation/entropy": 9.0, "dev/entropy": 9.0, "actor/entropy_coeff": 0.1, "loss": 1.0})
             record.row(1, {"actor/entropy": 3.0, "loss": "not a number"})
             record.row(2, {"rollout/entropy": 7.0})
             record.row(3, {"actor/entropy": 2.0, "rollout/entropy": 7.0})

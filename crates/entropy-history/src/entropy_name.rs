@@ -28,6 +28,16 @@ const SPREAD_WORDS: [&str; 14] = [
     "count", "median", "num",
 ];
 
+/// Words that show that a key is of an evaluation and not of the training.
+const EVALUATION_WORDS: [&str; 8] =
+    ["eval", "evaluation", "val", "valid", "validation", "dev", "test", "testing"];
+
+/// Whether the name of a key says that it is of an evaluation. A column of W&B's CSV has the name of a run before " - ".
+fn is_of_evaluation(key: &str) -> bool {
+    let key = key.rsplit_once(" - ").map_or(key, |(_, key)| key);
+    words(key).any(|word| EVALUATION_WORDS.contains(&word.as_str()))
+}
+
 fn words(key: &str) -> impl Iterator<Item = String> + '_ {
     let words = key.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase)
@@ -42,7 +52,7 @@ pub(crate) fn is_entropy_like(key: &str) -> bool {
 /// entropy, 2 for its spread or extremes, 3 for something else.
 pub(crate) fn entropy_likeness(key: &str) -> u8 {
     let has = |list: &[&str]| words(key).any(|word| list.contains(&word.as_str()));
-    if !key.to_lowercase().contains("entropy") || has(&NO_ENTROPY_WORDS) || has(&["eval"]) {
+    if !key.to_lowercase().contains("entropy") || has(&NO_ENTROPY_WORDS) || is_of_evaluation(key) {
         return 3;
     }
     match () {
@@ -58,4 +68,32 @@ pub(crate) fn names_an_entropy(key: &str) -> bool {
     let lower = key.to_lowercase();
     let is_named = lower.contains("entrop") || has(&["ent", "h"]);
     is_named && !has(&NO_ENTROPY_WORDS) && (!has(&SPREAD_WORDS) || has(&["min", "max", "median"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_of_an_evaluation_is_not_that_of_the_training() {
+        for key in [
+            "eval_entropy",
+            "eval/entropy",
+            "evaluation/entropy",
+            "val/entropy",
+            "val_entropy",
+            "val-core/entropy",
+            "Validation.entropy",
+            "valid/actor/entropy_mean",
+            "dev/entropy",
+            "test/entropy",
+            "entropy/test",
+            "run 1 - val/entropy",
+        ] {
+            assert!(!is_entropy_like(key), "{key}");
+        }
+        for key in ["teacher/entropy", "value/entropy", "latest_entropy", "test-3 - my/entropy"] {
+            assert!(is_entropy_like(key), "{key}");
+        }
+    }
 }

@@ -342,12 +342,12 @@ mod tests {
         recording.take(row(2.0, 2.5));
         recording.take(row(4.0, f64::NAN));
         assert_eq!((recording.steps(), recording.last_step()), (4, Some(4.0)));
-        // json.dumps of the same rows in Python 3.11, indent=2, without white space.
+        // json.dumps of the same rows in Python 3.11, with None for NaN, indent=2, without white space.
         let text: String = String::from_utf8(recording.to_json()).unwrap();
         let packed: String = text.split_whitespace().collect();
         assert_eq!(
             packed,
-            r#"[{"step":1,"entropy":3.0},{"step":2,"entropy":2.5},{"step":3,"entropy":1.0},{"step":4,"entropy":NaN}]"#
+            r#"[{"step":1,"entropy":3.0},{"step":2,"entropy":2.5},{"step":3,"entropy":1.0},{"step":4,"entropy":null}]"#
         );
     }
 }

@@ -28,7 +28,7 @@ pub enum Reason {
     UnknownMask,
     /// The response has no token that the policy wrote.
     Empty,
-    /// It has neither entropies nor log-probs.
+    /// It has neither entropies nor log-probs, or entropies of null alone.
     NoScores,
     /// An entropy is NaN or infinite.
     BadEntropy,

@@ -94,7 +94,7 @@ fn unusable_responses_are_counted_by_reason_with_their_first_place() {
         (
             json!({"entropies": null, "log_probs": null}),
             Reason::NoScores,
-            "it has no list of entropies and none of log-probs",
+            "it has no entropies and no log-probs",
         ),
         (
             json!({"entropies": [1.0, "x"]}),
@@ -207,6 +207,58 @@ fn bare_nan_is_left_out_and_null_leaves_out_one_token() {
         left_out(&found),
         [(Reason::TokenWithoutEntropy, 1, "dump: line 1: 1 of 2 tokens".to_owned())]
     );
+}
+
+/// `entropies: null` and a list of nulls say the same: the policy's tokens have no entropy.
+#[test]
+fn list_of_null_entropies_alone_is_a_response_without_entropies() {
+    let row = |entropies: Value, log_probs: [f64; 2], reward: u64| {
+        let change = json!({"step": 2, "log_probs": log_probs, "reward": reward});
+        let text = line(&change);
+        text.replace("\"entropies\":[2.5,0.5]", &format!("\"entropies\":{entropies}"))
+    };
+    let both = |entropies: Value| {
+        let second = row(entropies.clone(), [-3.0, -0.25], 0);
+        [row(entropies, [-2.0, -0.5], 1), second].concat()
+    };
+    let masked = r#""response_mask":[1,0],"entropies":[null,7.5]"#;
+    let masked = line(&json!({"step": 3})).replace(r#""entropies":[2.5,0.5]"#, masked);
+    for nulls in [json!([null, null]), json!(null)] {
+        let found = table(&[line(&json!({})), both(nulls.clone()), masked.clone()].concat());
+        assert_eq!(left_out(&found), [], "{nulls}");
+        let options = AnalysisOptions { steps: vec![2, 3], ..AnalysisOptions::default() };
+        let analysis = analyse(&found, &options);
+        assert!(analysis.missing_steps.is_empty());
+        let step = &analysis.steps[0];
+        assert_eq!((step.step, step.responses), (2, 2));
+        assert_eq!(step.left_out.responses_without_entropies, 2);
+        assert!(step.entropy.is_none());
+        // numpy 2: np.mean([-2, -0.5, -3, -0.25]), np.mean([1, 0])
+        assert_eq!(step.mean_log_prob, Some(-1.4375));
+        let passes = &step.diversity.as_ref().unwrap().pass_at_k;
+        assert_eq!((passes[0].k, passes[0].value), (1, 0.5));
+        let step = &analysis.steps[1];
+        assert_eq!(step.left_out.responses_without_entropies, 1, "the mask leaves out 7.5");
+        assert_eq!(step.mean_log_prob, Some(-2.5));
+    }
+
+    for nulls in ["null", "[null,null]"] {
+        let other = format!("\"entropies\":{nulls},\"token_entropies\":[1.5,0.5]");
+        let other = line(&json!({})).replace("\"entropies\":[2.5,0.5]", &other);
+        assert_eq!(entropies(&table(&other), 0), [1.5, 0.5], "the next column has them");
+    }
+    let nothing = line(&json!({"log_probs": null})).replace("[2.5,0.5]", "[null,null]");
+    let found = table(&[line(&json!({})), nothing].concat());
+    let what = "dump: line 2: it has no entropies and no log-probs".to_owned();
+    assert_eq!(left_out(&found), [(Reason::NoScores, 1, what)]);
+}
+
+#[test]
+fn entropy_of_minus_infinity_is_an_error_and_not_null() {
+    let infinite = line(&json!({})).replace("2.5,0.5]", "-Infinity,0.5]");
+    let found = table(&[line(&json!({})), infinite].concat());
+    let what = "dump: line 2: \"entropies\" of token 1 is -inf".to_owned();
+    assert_eq!(left_out(&found), [(Reason::BadEntropy, 1, what)]);
 }
 
 #[test]

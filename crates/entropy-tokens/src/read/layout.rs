@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::cells::{Cell, Cells, Texts};
+use super::log_probs::NULL;
 use super::own_tokens::OwnTokens;
 use crate::left_out::Reason;
 use crate::names::{
@@ -199,15 +200,15 @@ fn mask_length(name: &str, found: usize, tokens: usize) -> Rejected {
 /// The name of a list, and its numbers.
 pub(crate) type Scores<'a> = (&'static str, Cow<'a, [f64]>);
 
-/// The first list of numbers of these names, of the tokens of the response.
+/// The first list of numbers of these names, of the tokens of the response, that is not missing. [`NULL`] stands for null.
 pub(crate) fn scores<'a>(
     cells: &'a impl Cells,
     names: &[&'static str],
-    missing: f64,
     layout: &Layout<'_>,
+    is_missing: impl Fn(&[f64]) -> bool,
 ) -> Result<Option<Scores<'a>>, Rejected> {
     for name in names {
-        let list = match cells.floats(name, missing) {
+        let list = match cells.floats(name, NULL) {
             Cell::Missing => continue,
             Cell::List(list) => list,
             Cell::Bad => {
@@ -222,7 +223,9 @@ pub(crate) fn scores<'a>(
             let what = format!("it has {tokens} tokens and {found} in {name:?}");
             return Err((Reason::Lengths, what));
         };
-        return Ok(Some((name, part)));
+        if !is_missing(&part) {
+            return Ok(Some((name, part)));
+        }
     }
     Ok(None)
 }

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::cells::{Cell, Cells, Texts};
 use super::layout::{Layout, Rejected, Scores, scores, texts};
-use super::log_probs::{NULL_LOG_PROB, is_above, is_below, is_error};
+use super::log_probs::{is_above, is_below, is_error, is_null};
 use super::own_tokens::OwnTokens;
 use crate::columns::Columns;
 use crate::floats::{Floats, Precision, Values, max_of};
@@ -14,9 +14,6 @@ use crate::names::{ADVANTAGES, ENTROPIES, SAMPLER, SCORED, TOKEN_COLUMNS};
 use crate::response::{Advantage, Response};
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Batch, UsedNames, note};
-
-/// Stands for an entropy of null.
-const NULL: f64 = f64::NEG_INFINITY;
 
 /// Builds the responses of some rows.
 pub(crate) struct BatchBuilder<'a> {
@@ -82,13 +79,17 @@ impl<'a> BatchBuilder<'a> {
     fn try_add(&mut self, cells: &impl Cells, place: &impl Fn() -> String) -> Result<(), Rejected> {
         let step = self.step_of(cells)?;
         let layout = Layout::of(cells)?;
-        let entropies = scores(cells, &ENTROPIES, NULL, &layout)?;
-        let scored = scores(cells, &SCORED, NULL_LOG_PROB, &layout)?;
+        let own = layout.own_tokens();
+        // A list of nulls alone says as much as none.
+        let is_missing =
+            |list: &[f64]| own.len() > 0 && own.indices().all(|token| is_null(list[token]));
+        let entropies = scores(cells, &ENTROPIES, &layout, is_missing)?;
+        let scored = scores(cells, &SCORED, &layout, |_| false)?;
         if entropies.is_none() && scored.is_none() {
-            let what = "it has no list of entropies and none of log-probs".to_owned();
-            return Err((Reason::NoScores, what));
+            let what = "it has no entropies and no log-probs";
+            return Err((Reason::NoScores, what.to_owned()));
         }
-        let own = self.own_tokens(&layout, entropies.as_ref(), place)?;
+        let own = self.tokens_with_entropy(own, entropies.as_ref(), place)?;
         let own_entropies = entropies.as_ref().map(|(_, entropies)| own.of(entropies));
         let own_scored = scored.as_ref().map(|(_, scored)| own.of(scored));
         let finite = |list: &[f64]| Floats::Exact(list).count(f64::is_finite) as usize;
@@ -251,20 +252,19 @@ impl<'a> BatchBuilder<'a> {
         }
     }
 
-    /// The tokens that the policy wrote and that have an entropy, if any has. prime-rl writes null for a number that is not
+    /// The policy's tokens that have an entropy; all without a list of entropies. prime-rl writes null for a number that is not
     /// finite; a bare NaN is an error of the program that wrote it.
-    fn own_tokens(
+    fn tokens_with_entropy(
         &mut self,
-        layout: &Layout<'_>,
+        mut own: OwnTokens,
         entropies: Option<&Scores<'_>>,
         place: &impl Fn() -> String,
     ) -> Result<OwnTokens, Rejected> {
-        let mut own = layout.own_tokens();
         if let Some((name, entropies)) = entropies
             && Floats::Exact(entropies).count(|entropy| !entropy.is_finite()) > 0
         {
             let all = own.len();
-            let known: Vec<usize> = own.indices().filter(|&at| entropies[at] != NULL).collect();
+            let known: Vec<usize> = own.indices().filter(|&at| !is_null(entropies[at])).collect();
             if let Some(at) = known.iter().find(|at| !entropies[**at].is_finite()) {
                 let what = format!("{name:?} of token {} is {}", at + 1, entropies[*at]);
                 return Err((Reason::BadEntropy, what));

@@ -1,5 +1,5 @@
 //! Writes R-Zero's `entropy_history_<run>.json`, as Python's `json.dump(rows, file, indent=2)` formats
-//! it.
+//! it, but as valid JSON: an entropy that is not finite is null.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use crate::framing::json::number_text;
 use crate::history::Point;
 
 /// The whole file: an array of `{"step", "entropy"}` without a final line break, as Python writes it.
-/// Values that are not finite appear bare (`NaN`), which Python writes and reads.
+/// A value that is not finite is null, which readers take as a missing value.
 pub fn history_file(points: &[Point]) -> Vec<u8> {
     let mut text = b"[".to_vec();
     for (i, point) in points.iter().enumerate() {
