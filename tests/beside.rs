@@ -344,3 +344,21 @@ fn quantity_without_a_finite_value_names_its_file_once() {
     let words = "b.jsonl: a quantity is left out: no value of \"reward\" is finite";
     assert!(said.contains(words), "{said}");
 }
+
+#[test]
+fn key_without_a_number_does_not_hide_another_key_of_the_quantity() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (name, reward) in [("null", "null"), ("text", "\"see below\"")] {
+        let row = |step: u32| {
+            format!(
+                "{{\"step\":{step},\"entropy\":1.{step},\"reward\":{reward},\"critic/score/mean\":0.{step}}}\n"
+            )
+        };
+        let log = format!("{name}.jsonl");
+        fs::write(tmp.path().join(&log), (1..9).map(row).collect::<String>()).unwrap();
+        let output = run(tmp.path(), &["plot", &log, "--with", "reward", "-o", "a.svg"]);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let output = run(tmp.path(), &["law", &log, "--reward", "reward", "-o", "b.svg"]);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+    }
+}

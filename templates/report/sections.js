@@ -41,7 +41,7 @@ function findings(root, data, runs) {
     make('p', { class: 'muted' },
       `States compare the level, the median of the last five points, with the start, the median of the first five. Collapsed: at or below ` +
       `${percent(collapse)} for five points in a row, until above ${percent(1.4 * collapse)}. Exploded: at or above ${percent(explode)} and 1 nat, until below ` +
-      `${percent(0.75 * explode)}. Falling: the line through the last third falls, and would reach a collapse before the run doubles its length. ` +
+      `${percent(0.75 * explode)}. Falling: if the slope of the last third continued, the run would collapse within as many steps as it has now. ` +
       `Too short: fewer than ${minPoints} points. Low entropy alone is not a failure of training. Half-life: the first step at half of the start.`));
 }
 

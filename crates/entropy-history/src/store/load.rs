@@ -244,7 +244,11 @@ fn quantity(
     keys: &[String],
 ) -> Result<AuxSeries, AuxError> {
     let log = log.to_owned();
-    let Some(best) = found.iter().map(|aux| aux.rank).min() else {
+    // A key that holds nothing but texts or nulls does not hide another one.
+    let has_value = |aux: &&RawAux| aux.rows.iter().any(|(_, value)| value.is_finite());
+    let ranks = || found.iter().map(|aux| aux.rank);
+    let Some(best) = found.iter().filter(has_value).map(|aux| aux.rank).min().or(ranks().min())
+    else {
         let first = patterns.first().map_or("", String::as_str);
         let found = formats::nearest_rewards(keys.to_vec(), first);
         return Err(AuxError::NoQuantity { log, requested: patterns.to_vec(), found });
