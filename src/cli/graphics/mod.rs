@@ -45,7 +45,7 @@ pub(super) enum Canvas {
 }
 
 impl Protocol {
-    /// The encoding of pictures that [`Protocol::escape`] takes.
+    /// The encoding of pictures that [`Screen::escape`] takes.
     pub(super) fn encoding(self) -> Encoding {
         match self {
             Protocol::Kitty => Encoding::Png,
