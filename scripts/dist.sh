@@ -85,10 +85,11 @@ compute() {
     rm -rf "$stage" "$data"
     papers "$target" "$stage" entropy-viz-compute
     install -Dm644 LICENSE "$stage/THIRD-PARTY-LICENSES" -t "$data/data/share/doc/entropy-viz-compute"
-    # maturin would copy libtorch into the wheel.
+    # maturin takes an SBOM from the directory of the crate alone, and would copy libtorch into the wheel.
+    cp "$stage/entropy-viz-compute.cdx.json" "$crate"
     "$bin/maturin" build --quiet --release --manifest-path "$crate/Cargo.toml" --auditwheel skip \
-        --compatibility linux --out "$stage" --sbom-include "$stage/entropy-viz-compute.cdx.json"
-    rm -rf "$data"
+        --compatibility linux --out "$stage" --sbom-include entropy-viz-compute.cdx.json
+    rm -rf "$data" "$crate/entropy-viz-compute.cdx.json"
     PATH="$PWD/$bin:$PATH" "$bin/auditwheel" repair --exclude 'lib*torch*' --exclude 'libc10*' --wheel-dir dist "$stage"/*.whl
 }
 
