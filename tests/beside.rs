@@ -286,7 +286,7 @@ fn objects_among_the_values_of_a_quantity_are_counted() {
     };
     let said = said_of("run.jsonl", &(1..10).map(row).collect::<String>());
     assert!(said.contains("2 values of \"reward\" are not finite"), "{said}");
-    // A key that only has objects is none of numbers: those in them are found.
+    // A key that has nothing but objects holds no numbers itself: the numbers in the objects are found.
     let row = |step: u32| {
         format!(
             "{{\"step\": {step}, \"train/entropy\": 1.{step}, \"train\": {{\"reward\": 0.{step}}}}}\n"

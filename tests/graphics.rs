@@ -331,9 +331,9 @@ fn picture_has_what_the_file_has_and_text_says_what_it_lacks() {
         stderr(&text)
     );
     assert_eq!(text.status.code(), Some(2));
-    let titled = run(tmp.path(), &["plot", "runs", "--terminal", "--title", "T", "--y-max", "4"]);
+    let titled = run(tmp.path(), &["plot", "runs", "--terminal", "--title", "T", "--group", "q|s"]);
     assert!(
-        stderr(&titled).contains("drawn as text, without --title, --y-max"),
+        stderr(&titled).contains("drawn as text, without --title, --group"),
         "{}",
         stderr(&titled)
     );

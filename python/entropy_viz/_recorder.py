@@ -21,7 +21,7 @@ from typing import Any
 
 from ._pipe import RecorderLost, RecorderPipe
 
-# Metrics of evaluations, which are not of the policy in training, and coefficients of entropy losses.
+# Metrics of evaluations, by the words that the program knows too (entropy_name.rs), and coefficients of entropy losses.
 NOT_TRAINING = re.compile(r"(eval|evaluation|val|valid|validation|dev|test|testing)([-_/.]|$)|.*coef", re.IGNORECASE)
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()

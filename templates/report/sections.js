@@ -70,10 +70,10 @@ function bars(root, runs) {
   }
   const isOpen = root.querySelector('details')?.open ?? (shown.length <= MAX_OPEN_BARS || !matchMedia('(max-width: 60rem)').matches);
   const table = make('table', { class: 'bars' },
-      make('thead', {}, make('tr', {}, make('th', { scope: 'col', class: 'words' }, make('span', { class: 'visually-hidden' }, 'Run')),
-        panels.map(([name]) => make('th', { scope: 'col', class: 'words' }, name)))),
-      make('tbody', {}, shown.map((run) => make('tr', { class: run.style }, make('th', { scope: 'row' }, make('span', { class: 'name', title: run.label }, run.name)),
-        panels.map((panel) => cell(run, panel))))));
+    make('thead', {}, make('tr', {}, make('th', { scope: 'col', class: 'words' }, make('span', { class: 'visually-hidden' }, 'Run')),
+      panels.map(([name]) => make('th', { scope: 'col', class: 'words' }, name)))),
+    make('tbody', {}, shown.map((run) => make('tr', { class: run.style }, make('th', { scope: 'row' }, make('span', { class: 'name', title: run.label }, run.name)),
+      panels.map((panel) => cell(run, panel))))));
   root.replaceChildren(
     shown.length <= MAX_OPEN_BARS ? table : make('details', { open: isOpen }, make('summary', {}, `Bars of ${plural(shown.length, 'run', 'runs')}`), table),
     ...(shown.length < runs.length ? [make('p', { class: 'muted' }, `${plural(shown.length, 'run', 'runs')} in colour; the table has all ${count(runs.length)}.`)] : []));

@@ -59,7 +59,7 @@ function drawLines(target, caption, lines, options) {
   }, { top: 12, right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
 }
 
-/** Bands may be so much higher than the lines, as a multiple of their span or of half of their values: as in the plots of `tokens`. */
+/** How far beyond the lines the axis holds bands, as a multiple of the span of the lines or of half of the largest value; as in the pictures of `tokens`. */
 const MAX_BAND = 1.5;
 
 /** The ends of the value axis, and the lowest and the highest end of the drawn bands; null without bands. */

@@ -86,7 +86,7 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), max_ticks: usize) ->
 
 /// [`value_axis`] whose free ends are not at a tick, but shortly beyond the values, where the tick would leave too
 /// much of the axis empty: the values from `low` to `high` are to cover the share `min_used`, if that is possible.
-/// It has more than `max_ticks` intervals if there would be fewer than two ticks: one tells nothing of the scale.
+/// It has more than `max_ticks` intervals if there would be fewer than two ticks, which do not show the scale.
 pub(super) fn close_axis(
     limits: (f64, f64),
     fixed: (bool, bool),

@@ -7,7 +7,7 @@
 
 use std::io::Write;
 
-/// Largest number of colours: what terminals have, unless they are told otherwise.
+/// Largest number of colours: terminals have 256 of them by default.
 const MAX_COLOURS: usize = 256;
 /// Levels of a channel, from 0 to 100 percent.
 const LEVELS: usize = 101;

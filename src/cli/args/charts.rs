@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
+use super::names::given;
 use super::{
     BandArgs, CurveArgs, EmphasisArgs, FacetArgs, GroupArgs, HealthArgs, MarkArgs, PictureArgs,
     SelectArgs, StepRangeArgs, ValueRangeArgs, WithArgs,
@@ -60,18 +61,18 @@ impl ChartArgs {
         }
     }
 
-    /// The flags that are given and that text cannot show: those that choose lines or the look of all, and those
-    /// without which the text shows the same runs.
+    /// The flags that are given and that text cannot show: those without which it would be another chart, and those
+    /// without which it shows the same runs.
     pub(in crate::cli) fn only_for_pictures(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let (mut needed, mut rest) = self.picture.only_for_pictures();
         needed.extend(self.marks.only_for_pictures());
         needed.extend(self.emphasis.given());
-        let more =
-            [(self.facets.is_given(), "--facet"), (self.groups.is_given(), self.groups.flag())];
-        needed.extend(more.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag));
-        let limits =
-            [(self.values.y_min.is_some(), "--y-min"), (self.values.y_max.is_some(), "--y-max")];
-        rest.extend(limits.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag));
+        needed.extend(given([(self.facets.is_given(), "--facet")]));
+        rest.extend(given([
+            (self.groups.is_given(), self.groups.flag()),
+            (self.values.y_min.is_some(), "--y-min"),
+            (self.values.y_max.is_some(), "--y-max"),
+        ]));
         (needed, rest)
     }
 

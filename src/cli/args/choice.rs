@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
+use super::names::given;
 use entropy_history::history::Comparison;
 use entropy_history::label::{LabelGlobError, matching_labels};
 use entropy_plot::Emphasis;
@@ -90,9 +91,7 @@ impl SelectArgs {
 impl EmphasisArgs {
     /// The flags that are given.
     pub(in crate::cli) fn given(&self) -> Vec<&'static str> {
-        let flags =
-            [(!self.highlight.is_empty(), "--highlight"), (!self.colours.is_empty(), "--color")];
-        flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
+        given([(!self.highlight.is_empty(), "--highlight"), (!self.colours.is_empty(), "--color")])
     }
 
     /// The runs that stand out.

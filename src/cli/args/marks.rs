@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::PictureArgs;
+use super::names::given;
 use super::values::finite;
 use crate::tui::marks::{LevelLine, Reach};
 use crate::tui::palette::Palette;
@@ -126,9 +127,7 @@ impl MarkArgs {
 
     /// The flags that are given and that text cannot show.
     pub(in crate::cli) fn only_for_pictures(&self) -> Vec<&'static str> {
-        let flags =
-            [(self.legend.legend.is_some(), "--legend"), (!self.vline.is_empty(), "--vline")];
-        flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
+        given([(self.legend.legend.is_some(), "--legend"), (!self.vline.is_empty(), "--vline")])
     }
 
     /// The level lines on a terminal with these colours.

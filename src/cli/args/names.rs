@@ -1,4 +1,9 @@
-//! Names of runs in messages.
+//! Names of runs and flags in messages.
+
+/// The flags for which `true` stands.
+pub(in crate::cli) fn given<const N: usize>(flags: [(bool, &'static str); N]) -> Vec<&'static str> {
+    flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
+}
 
 /// Up to 20 names in quotes, and the number of the others.
 pub(in crate::cli) fn list(names: &[&str]) -> String {

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::marks::Place;
+use super::names::given;
 use super::style::{Style, style};
 use super::values::{dots_per_inch, inches};
 use crate::cli::renderer::ChartRenderer;
@@ -276,11 +277,8 @@ impl PictureArgs {
     /// The flags for the look of a picture that are given and that text cannot show: those that would change the
     /// picture as a whole, and those that add to it.
     pub(in crate::cli) fn only_for_pictures(&self) -> (Vec<&'static str>, Vec<&'static str>) {
-        let given = |flags: &[(bool, &'static str)]| {
-            flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| *flag).collect()
-        };
-        let look = given(&[(self.paper, "--paper"), (!self.styles.is_empty(), "--style")]);
-        let texts = given(&[
+        let look = given([(self.paper, "--paper"), (!self.styles.is_empty(), "--style")]);
+        let texts = given([
             (self.title().is_some(), "--title"),
             (self.x_label.is_some(), "--x-label"),
             (self.y_label.is_some(), "--y-label"),

@@ -128,18 +128,11 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         let missing = missing.filter(|_| some).unwrap_or(text);
         return Err(DiscoverError::Missing(missing.to_owned()));
     }
-    // `runs/**` matches directories alone; what is meant is everything in `runs`.
-    if let Some(start) =
-        text.strip_suffix("**").filter(|start| start.is_empty() || start.ends_with('/'))
-    {
-        let directory = start.trim_end_matches('/');
-        return resolve_one(if start.is_empty() {
-            "."
-        } else if directory.is_empty() {
-            "/"
-        } else {
-            directory
-        });
+    // `runs/**` matches directories alone; what is meant is everything in `runs/`.
+    match text.strip_suffix("**") {
+        Some("") => return resolve_one("."),
+        Some(start) if start.ends_with('/') => return resolve_one(start),
+        _ => {}
     }
     let Matches { found, directories } = matches(text)?;
     if found.files.is_empty() && found.unreadable.is_empty() && directories.is_empty() {

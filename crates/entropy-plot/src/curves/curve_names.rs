@@ -16,7 +16,6 @@ use crate::theme::Style;
 
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
-/// Distance in px after the names of a column.
 const MAX_COLUMNS: usize = 3;
 /// Largest share of the width of a picture that names at line ends take. Type is larger against a small picture.
 const SHARE: f64 = 0.3;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The tokens of a response that the policy wrote and that count.
 pub(crate) enum OwnTokens {
-    /// All of so many.
+    /// All tokens of the response, with their number.
     All(usize),
     /// Those at these indices in the response.
     Some(Vec<usize>),

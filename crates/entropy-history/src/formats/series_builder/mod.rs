@@ -5,6 +5,7 @@
 //! memory is bounded by what is selected.
 
 mod finish;
+mod quantities;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -327,43 +328,6 @@ impl<'w> SeriesBuilder<'w> {
     /// Whether the series is a selected metric, so that a value that is not a number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
         self.columns[column.0].rank.is_some_and(|rank| !rank.is_guess())
-    }
-
-    /// Whether the series is a quantity that was requested beside the entropy. A value that is not a number counts as not
-    /// finite there: the entropy of the run remains good.
-    pub(crate) fn is_quantity(&self, column: ColumnId) -> bool {
-        matches!(self.columns[column.0].aux, Some(AuxKind::Quantity(..)))
-    }
-
-    /// Counts a value that is not a number, if its series is a quantity that was requested.
-    pub(crate) fn set_not_a_number(&mut self, key: &str) {
-        if let Some(column) = self.quantity_column(key) {
-            self.set(column, f64::NAN);
-        }
-    }
-
-    /// The same for an object; returns whether it counts. A series without any number is not one, and left out.
-    pub(crate) fn set_nested(&mut self, key: &str) -> bool {
-        let Some(column) = self.quantity_column(key) else { return false };
-        self.columns[column.0].has_nested = true;
-        self.set(column, f64::NAN);
-        true
-    }
-
-    /// The same for a text or a tensor with its own step, also of a metric.
-    pub(crate) fn push_nested(&mut self, key: &[u8], step: f64) {
-        let Ok(key) = std::str::from_utf8(key) else { return };
-        let metric = if self.is_metric(key) { self.column(key) } else { None };
-        if let Some(column) = metric.or_else(|| self.quantity_column(key)) {
-            self.columns[column.0].has_nested = true;
-            self.push(column, step, f64::NAN);
-        }
-    }
-
-    /// The series with this key, if it is a quantity that was requested; other keys do not become keys of the log.
-    fn quantity_column(&mut self, key: &str) -> Option<ColumnId> {
-        let is_quantity = matches!(self.selector.aux_kind(key), Some(AuxKind::Quantity(..)));
-        if is_quantity { self.column(key) } else { None }
     }
 
     /// Sets the step at which the training of the current run will end. Trainers write 0 or −1 for a run without a limit.
