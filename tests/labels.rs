@@ -257,6 +257,25 @@ fn quoted_glob_of_directories_means_the_logs_in_them() {
             stderr(&output)
         );
     }
+    // Hidden files, and the directories themselves, are not matched by `*`.
+    log(&mixed, ".hidden.json", 3.0);
+    let output = run(tmp.path(), &["stats", "mixed/*", "--json", "--allow-partial"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 2);
+    let output = run(tmp.path(), &["stats", "mixed/.*", "--json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 1, "{}", stderr(&output));
+    fs::remove_file(mixed.join(".hidden.json")).unwrap();
+    // A name that is not UTF-8 is passed over.
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let name = mixed.join(std::ffi::OsStr::from_bytes(b"x\xff.json"));
+        fs::write(&name, "[]").unwrap();
+        let output = run(tmp.path(), &["stats", "mixed/run_[ab]*", "--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::remove_file(name).unwrap();
+    }
     // All that is in a directory, at any depth.
     let output = run(tmp.path(), &["stats", "mixed/**", "--json"]);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();

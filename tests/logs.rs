@@ -643,3 +643,24 @@ fn inspect_of_a_directory_without_entropy_shows_other_series() {
         stderr(&output)
     );
 }
+
+#[test]
+fn known_key_without_numbers_does_not_hide_another_and_one_with_few_is_noted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let log = |name: &str, row: &dyn Fn(u32) -> String| {
+        fs::write(tmp.path().join(name), (1..21).map(row).collect::<String>()).unwrap();
+        let output = run(tmp.path(), &["stats", name, "--json"]);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (document["runs"][0]["metric"].as_str().unwrap().to_owned(), stderr(&output))
+    };
+    let null = |step| format!("{{\"step\":{step},\"entropy\":1.{step},\"actor/entropy\":null}}\n");
+    assert_eq!(log("null.jsonl", &null).0, "entropy");
+    let few = |step| match step {
+        7 => format!("{{\"step\":{step},\"actor/entropy\":1.{step},\"policy/entropy\":2.0}}\n"),
+        _ => format!("{{\"step\":{step},\"actor/entropy\":1.{step}}}\n"),
+    };
+    let (metric, said) = log("few.jsonl", &few);
+    assert_eq!(metric, "policy/entropy");
+    let note = r#""policy/entropy" with 1 value and "actor/entropy" with 20; the first is taken"#;
+    assert!(said.contains(note), "{said}");
+}

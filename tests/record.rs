@@ -299,3 +299,24 @@ fn documented_trl_callback_records_a_run() {
     // Steps 10, 20 and 30 logged no entropy.
     assert_eq!(steps(tmp.path(), "trl run").len(), 27);
 }
+
+#[test]
+fn row_without_a_step_follows_the_last_one_and_a_key_without_a_number_wins_nothing() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut input = String::new();
+    for step in 1..4 {
+        input.push_str(&format!("{{\"step\": {step}, \"actor/entropy\": 0.{step}}}\n"));
+    }
+    input.push_str("{\"actor/entropy\": 0.4}\n{\"actor/entropy\": 0.5}\n");
+    input.push_str("{\"step\": 9, \"policy/entropy\": null}\n");
+    let output = record(tmp.path(), &input);
+    assert_eq!(steps(tmp.path(), "q v1"), [1, 2, 3, 4, 5], "{}", stderr(&output));
+    // One key of a row is null.
+    let tmp = tempfile::tempdir().unwrap();
+    let row =
+        |step: u32| format!("{{\"step\":{step},\"entropy\":0.{step},\"actor/entropy\":null}}\n");
+    record(tmp.path(), &(1..4).map(row).collect::<String>());
+    let path = tmp.path().join("models/q v1/entropy_history_q v1.json");
+    let rows: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(rows[2], json!({"step": 3, "entropy": 0.3}));
+}

@@ -127,12 +127,13 @@ impl<'s> LineReader<'s> {
         LineReader { selector, console, training: 0, base, numbered: 0, key: None }
     }
 
-    /// Compares a key with the recorded one, which it replaces if it is better known: of a whole log, that one is read.
-    fn compare(&mut self, key: &str) -> Compared {
+    /// Compares the key of a value with the recorded one, which it replaces if it is better known: of a whole log, that one is read.
+    /// A value that is not finite does not bring its key.
+    fn compare(&mut self, key: &str, value: f64) -> Compared {
         let rank = self.selector.rank(&[], key).unwrap_or(KeyRank::GUESS);
         match &self.key {
             Some((_, known)) if known == key => Compared::Same,
-            Some((known, _)) if rank >= *known => Compared::Worse,
+            Some((known, _)) if rank >= *known || !value.is_finite() => Compared::Worse,
             _ => match self.key.replace((rank, key.to_owned())) {
                 None => Compared::Same,
                 Some((_, before)) => Compared::Better(before),
@@ -144,7 +145,7 @@ impl<'s> LineReader<'s> {
     fn of_recorded_key(&mut self, rows: Vec<(Option<String>, Point)>) -> TakenLine {
         let mut taken = TakenLine::default();
         for (key, point) in rows {
-            match key.as_deref().map_or(Compared::Same, |key| self.compare(key)) {
+            match key.as_deref().map_or(Compared::Same, |key| self.compare(key, point.entropy)) {
                 Compared::Same => taken.rows.push(point),
                 Compared::Worse => taken.other_keys += 1,
                 Compared::Better(before) => {
@@ -168,7 +169,7 @@ impl<'s> LineReader<'s> {
         let parsed = match parse_line(line, self.selector) {
             // Python dictionaries are read by the console reader.
             _ if inside.is_some() && !is_json => Err(LineError::NoText),
-            Err(LineError::Row(ReadError::NoStep { .. })) => self.numbered_row(line),
+            Err(LineError::Row(ReadError::NoStep { .. })) => self.numbered_row(line, last_step),
             parsed => parsed,
         };
         let error = match parsed {
@@ -205,13 +206,20 @@ impl<'s> LineReader<'s> {
         TakenLine { problem, ..self.of_recorded_key(rows) }
     }
 
-    /// Reads a JSON object that has no step.
-    fn numbered_row(&mut self, line: &[u8]) -> Result<ParsedLine, LineError> {
+    /// Reads a JSON object that has no step: it is the next one after all rows so far.
+    fn numbered_row(
+        &mut self,
+        line: &[u8],
+        last_step: Option<f64>,
+    ) -> Result<ParsedLine, LineError> {
         let text = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
-        let step = self.base + (self.numbered + 1) as f64;
+        let numbered = self.base + self.numbered as f64;
+        let step = last_step.map_or(numbered, |last| last.floor().max(numbered)) + 1.0;
         let line = format!("{{\"step\": {step}, {}", &text[1..]);
         let parsed = parse_line(line.as_bytes(), self.selector)?;
-        self.numbered += usize::from(!parsed.rows.is_empty());
+        if !parsed.rows.is_empty() {
+            (self.base, self.numbered) = (step, 0);
+        }
         Ok(parsed)
     }
 

@@ -100,11 +100,12 @@ impl<'a> Curves<'a> {
                 annotations::annotations(curves, analysis, self.room, chart)
             {
                 self.drawing.layers.extend(layers);
-                self.warnings.extend(warnings);
+                // Before what is said of single runs, of which there may be many.
+                self.warnings.splice(..0, warnings);
             }
         }
         if self.chart.options.facets.is_some() {
-            self.warnings.extend(unmarked(analysis));
+            self.warnings.splice(..0, unmarked(analysis));
         }
         self.drawing.on_dark = self.on_dark.map(|dark| Box::new(dark.picture(analysis).drawing));
         Picture { drawing: self.drawing, warnings: self.warnings }

@@ -135,3 +135,20 @@ fn steps_without_log_probs_or_entropies_are_counted() {
     assert_eq!(counts.collect::<Vec<_>>(), [(0, 0, 0), (0, 2, 2), (2, 0, 2)]);
     assert!(steps[1].covariance.is_none() && steps[2].mismatch.is_none());
 }
+
+#[test]
+fn list_of_null_log_probs_alone_does_not_hide_another_list() {
+    let rows = [0, 1].map(|reward| {
+        line(&json!({
+            "reward": reward, "log_probs": [null, null], "old_log_probs": [-2.5, -0.5],
+            "generation_logprobs": [null, null], "rollout_log_probs": [-2.4, -0.5],
+        }))
+    });
+    let found = table(&rows.concat());
+    let step = &analyse(&found, &AnalysisOptions::default()).steps[0];
+    // (|−2.5 + 2.4| + 0) / 2
+    assert!((step.mismatch.as_ref().unwrap().mismatch.mean_abs_difference - 0.05).abs() < 1e-12);
+    let nulls = line(&json!({"log_probs": [null, null]}));
+    let step = &analyse(&table(&nulls), &AnalysisOptions::default()).steps[0];
+    assert!(step.mean_log_prob.is_none());
+}

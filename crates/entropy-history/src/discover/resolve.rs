@@ -234,11 +234,24 @@ struct Matches {
 }
 
 fn matches(pattern: &str) -> Result<Matches, DiscoverError> {
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    // Hidden files are filtered here: the option of the library for it panics at names that are not UTF-8.
+    let dotted: Vec<&str> = pattern.split('/').filter(|part| part.starts_with('.')).collect();
+    let is_shown = |name: &str| {
+        let is_matched = |part: &&str| glob::Pattern::new(part).is_ok_and(|p| p.matches(name));
+        match name {
+            "." | ".." => dotted.contains(&name),
+            _ => !name.starts_with('.') || dotted.iter().any(is_matched),
+        }
+    };
     let bad =
         |e: glob::PatternError| DiscoverError::BadPattern(pattern.to_owned(), e.msg.to_owned());
     let (mut found, mut directories) = (Found::default(), Vec::new());
-    for entry in glob::glob_with(pattern, options).map_err(bad)? {
+    for entry in glob::glob(pattern).map_err(bad)? {
+        if let Ok(path) = &entry
+            && !path.to_string_lossy().split(std::path::is_separator).all(is_shown)
+        {
+            continue;
+        }
         match entry {
             // To open a pipe waits for a writer.
             Ok(path) => match path.metadata() {

@@ -7,6 +7,7 @@ use super::log_note::LogNote;
 use crate::entropy_name::entropy_likeness;
 use crate::quantity::{EntropyKind, Sign, identify, is_classic, is_key};
 use crate::select::{KeyRank, SeriesSelector};
+use crate::text::plural;
 
 impl Log {
     /// The series to plot: the best-known one of each run, or every one that `--metric` names.
@@ -50,15 +51,17 @@ impl Log {
     }
 }
 
-/// The series of each run that ranks first, in the order of the runs. A second series of another known kind is
-/// noted. A run of which no key is known has a series only if a single key looks like an entropy.
+/// The series of each run that ranks first, in the order of the runs; one without a finite value is behind the others. A second
+/// series of another known kind is noted, and one with many more values. A run of which no key is known has a series only if a single key looks like an entropy.
 fn best_of_each_run(series: Vec<LogSeries>, format: &Format) -> Vec<LogSeries> {
     let mut best: Vec<LogSeries> = Vec::new();
     let mut others: Vec<LogSeries> = Vec::new();
     for candidate in series {
         match best.iter_mut().find(|s| s.run == candidate.run) {
             None => best.push(candidate),
-            Some(s) if candidate.rank < s.rank => others.push(std::mem::replace(s, candidate)),
+            Some(s) if candidate.order() < s.order() => {
+                others.push(std::mem::replace(s, candidate));
+            }
             Some(_) => others.push(candidate),
         }
     }
@@ -78,12 +81,28 @@ fn best_of_each_run(series: Vec<LogSeries>, format: &Format) -> Vec<LogSeries> {
                 taken: (taken.metric.clone(), kind),
                 other: (other.metric, other_kind),
             });
+        } else if other.finite() > 2 * taken.finite() {
+            let (few, many) = (plural(taken.finite(), "value", "values"), other.finite());
+            taken.notes.push(LogNote::Odd(format!(
+                "it holds {:?} with {few} and {:?} with {many}; the first is taken, --metric picks the other",
+                taken.metric, other.metric
+            )));
         }
     }
     best
 }
 
 impl LogSeries {
+    /// What puts the series of a run into their order, the best first.
+    fn order(&self) -> (bool, bool, KeyRank) {
+        (self.rank.is_guess(), self.finite() == 0, self.rank)
+    }
+
+    /// Number of finite values.
+    fn finite(&self) -> usize {
+        self.points.iter().filter(|point| point.entropy.is_finite()).count()
+    }
+
     /// Which kind of entropy the series holds in this format, and whether the log stores it negated.
     pub fn quantity(&self, format: &Format) -> (EntropyKind, Sign) {
         let key = self.tag.as_deref().unwrap_or(&self.metric);

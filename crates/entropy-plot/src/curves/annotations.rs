@@ -143,15 +143,15 @@ pub(super) fn annotations(
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
     let (total, missing) = (labels.len(), labels.len() - best.annotations.len());
     let mut warnings = Vec::new();
-    if missing > 0 {
-        warnings.push(format!(
-            "{missing} of {total} labels of collapses and explosions have no room; ticks at the x axis and circles mark them"
-        ));
-    }
     if !grey.is_empty() {
         let runs = plural(grey.len(), "grey run", "grey runs");
         warnings.push(format!(
-            "{runs} collapsed or exploded; grey ticks at the x axis mark where, `stats` lists the steps"
+            "{runs} collapsed or exploded in the steps shown; grey ticks at the x axis mark where, `stats` lists the steps"
+        ));
+    }
+    if missing > 0 {
+        warnings.push(format!(
+            "{missing} of {total} labels of collapses and explosions have no room; ticks at the x axis and circles mark them"
         ));
     }
     Some((vec![ticks, Layer { name: "events".to_owned(), marks }], warnings))

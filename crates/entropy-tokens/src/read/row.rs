@@ -84,7 +84,7 @@ impl<'a> BatchBuilder<'a> {
         let is_missing =
             |list: &[f64]| own.len() > 0 && own.indices().all(|token| is_null(list[token]));
         let entropies = scores(cells, &ENTROPIES, &layout, is_missing)?;
-        let scored = scores(cells, &SCORED, &layout, |_| false)?;
+        let scored = scores(cells, &SCORED, &layout, is_missing)?;
         if entropies.is_none() && scored.is_none() {
             let what = "it has no entropies and no log-probs";
             return Err((Reason::NoScores, what.to_owned()));
@@ -332,6 +332,9 @@ impl<'a> BatchBuilder<'a> {
                 Cell::Bad => None,
                 Cell::List(list) => layout.part_of(list),
             };
+            if list.as_deref().is_some_and(|list| own.of(list).iter().all(|value| value.is_nan())) {
+                continue;
+            }
             let Some(list) = list else {
                 self.left_out.add(Reason::BadSampler, 1, || format!("{}: {name:?}", place()));
                 return None;
