@@ -34,7 +34,7 @@ fn list() -> String {
         ));
     }
     text.push_str("\nEvery format may be compressed with gzip or Zstandard (.gz, .zst).\n");
-    text.push_str("\nKnown metric keys; the first that a log has is taken, and --metric KEY reads any other:\n");
+    text.push_str("\nKnown metric keys; the first with a finite value in the log is taken, and --metric KEY reads any other:\n");
     let width = KNOWN_KEYS.iter().map(|known| known.key.len()).max().unwrap_or(0);
     for known in KNOWN_KEYS {
         let (key, kind) = (known.key, known.kind.words());
